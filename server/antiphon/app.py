@@ -1,0 +1,89 @@
+"""The composition root: builds everything from the configuration, in order, and closes it in reverse order."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from antiphon.completion.service import CompletionLimits, CompletionService
+from antiphon.egress.configured import Endpoint
+from antiphon.embedded.engine import EmbeddedModelEngine
+from antiphon.embedded.model_config import EmbeddedModelConfig
+from antiphon.health.monitor import Component, HealthMonitor
+from antiphon.http.server import HttpServer
+from antiphon.http.site import build_site
+from antiphon.models.catalog import ModelCatalog
+from antiphon.ports.embedded_model import EnginePhase
+from antiphon.ports.provider_plugin import ProviderTools
+from antiphon.rpc.server import RpcServer
+from antiphon.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from antiphon.config import Config
+    from antiphon.ports.chat_model import ChatModel
+    from antiphon.ports.provider_plugin import ProviderType
+
+
+class Application:
+    """One server."""
+
+    def __init__(self, config: Config, kinds: Mapping[str, ProviderType]) -> None:
+        self._config = config
+        self._open = AsyncExitStack()
+        self.engine = EmbeddedModelEngine(_engine_config(config))
+        self._providers = self._build_providers(kinds)
+        catalog = ModelCatalog(self._providers, config.aliases)
+        completions = CompletionService(
+            catalog,
+            CompletionLimits(
+                first_token_timeout_s=config.completion.first_token_timeout_s, idle_timeout_s=config.completion.idle_timeout_s
+            ),
+        )
+        metrics = Metrics()
+        monitor = HealthMonitor(self._components())
+        self.rpc = RpcServer(config, completions=completions, catalog=catalog, monitor=monitor, metrics=metrics)
+        self.http = HttpServer(build_site(monitor, metrics), config.server.host, config.server.http_port)
+
+    async def start(self) -> None:
+        """Opens both ports.
+
+        Raises:
+            OSError: A port cannot be had; nothing stays open.
+        """
+        self._open.push_async_callback(self.engine.close)
+        for provider in self._providers.values():
+            self._open.push_async_callback(provider.close)
+        try:
+            self._open.push_async_callback(self.http.close)
+            await self.http.start()
+            self._open.push_async_callback(self.rpc.drain)
+            await self.rpc.start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Drains the calls in progress, then closes everything in reverse order."""
+        await self._open.aclose()
+
+    def _build_providers(self, kinds: Mapping[str, ProviderType]) -> dict[str, ChatModel]:
+        tools = ProviderTools(open_endpoint=Endpoint, embedded_model=self.engine)
+        return {name: kinds[provider.type].build(name, provider.settings, tools) for name, provider in self._config.providers.items()}
+
+    def _components(self) -> list[Component]:
+        components = [Component(f"provider/{name}", provider.ping) for name, provider in self._providers.items()]
+        components.append(Component("embedded_model", self.engine.ping, lambda: self.engine.phase is EnginePhase.IDLE))
+        return components
+
+
+def _engine_config(config: Config) -> EmbeddedModelConfig:
+    section = config.embedded_model
+    return EmbeddedModelConfig(
+        gguf_path=section.weights,
+        threads=section.threads,
+        parallel_slots=section.slots,
+        context_tokens=section.context_tokens,
+        start_timeout_s=section.start_timeout_s,
+    )

@@ -1,0 +1,169 @@
+"""The use cases: complete, stream, count tokens. One pipeline serves all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from antiphon.api.core.v1.event_pb2 import Event, Started
+from antiphon.completion.collecting import Collector
+from antiphon.completion.conversation import check_conversation
+from antiphon.completion.cost import priced
+from antiphon.completion.merging import merge
+from antiphon.completion.parameters import fit_parameters
+from antiphon.completion.patience import Patience
+from antiphon.completion.schemas import SchemaChecker
+from antiphon.errors import AntiphonError, DeadlineError, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from antiphon.api.core.v1.completion_pb2 import Completion, CompletionSpec
+    from antiphon.models.catalog import ModelCatalog, ResolvedModel
+    from antiphon.ports.call import CallContext
+    from antiphon.ports.chat_model import TokenCount
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionLimits:
+    """How long a provider may keep a call waiting.
+
+    Attributes:
+        first_token_timeout_s: Until its first token, in seconds.
+        idle_timeout_s: Between two reads in mid-stream, in seconds.
+    """
+
+    first_token_timeout_s: float
+    idle_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A request that a provider can be asked."""
+
+    spec: CompletionSpec
+    target: ResolvedModel
+    ignored: list[str]
+
+
+class CompletionService:
+    """Answers of models to conversations."""
+
+    def __init__(self, catalog: ModelCatalog, limits: CompletionLimits) -> None:
+        self._catalog = catalog
+        self._limits = limits
+        self._schemas = SchemaChecker()
+
+    async def complete(self, spec: CompletionSpec, call: CallContext) -> Completion:
+        """Answers in one message: the stream, collected.
+
+        Raises:
+            AntiphonError: As the contract's ErrorReason tells.
+        """
+        collector = Collector()
+        async with aclosing(self._events(spec, call, incremental=False, merge_window_s=0)) as batches:
+            async for batch in batches:
+                for event in batch:
+                    collector.add(event)
+        return collector.completion
+
+    def stream(self, spec: CompletionSpec, call: CallContext, merge_window_s: float = 0) -> AsyncGenerator[list[Event], None]:
+        """Answers in events, as lists of what is ready together. Close the generator to stop the provider.
+
+        While the consumer is busy with a list, what arrives waits in the connection's bounded buffer and comes merged in the next list; a consumer
+        that stays away stops the provider by flow control.
+
+        Args:
+            spec: What to complete.
+            call: The call.
+            merge_window_s: How long a delta may wait for its followers, in seconds; the first never waits.
+
+        Raises:
+            AntiphonError: As the contract's ErrorReason tells.
+        """
+        return self._events(spec, call, incremental=True, merge_window_s=merge_window_s)
+
+    async def count_tokens(self, spec: CompletionSpec, call: CallContext) -> tuple[TokenCount, str]:
+        """Returns the input's count and the resolved model's name.
+
+        Raises:
+            AntiphonError: As the contract's ErrorReason tells.
+        """
+        prepared = await self._prepare(spec)
+        try:
+            async with asyncio.timeout_at(call.deadline_s):
+                count = await prepared.target.chat_model.count_tokens(prepared.spec, prepared.target.model_id, call)
+        except TimeoutError:
+            raise DeadlineError(Reason.ERROR_REASON_DEADLINE_EXCEEDED, "the call's deadline came before the tokens were counted") from None
+        return count, prepared.target.description.name
+
+    async def _prepare(self, spec: CompletionSpec) -> _Prepared:
+        check_conversation(spec.messages)
+        target = self._catalog.resolve(spec.model)
+        fitted, ignored = fit_parameters(spec, target.description)
+        for index, tool in enumerate(fitted.tools):
+            if tool.input_schema:
+                await self._schemas.check(tool.input_schema, f"spec.tools[{index}].input_schema", object_at_top=True)
+        if fitted.response_format.HasField("json_schema"):
+            schema = fitted.response_format.json_schema.schema
+            await self._schemas.check(schema, "spec.response_format.json_schema.schema", object_at_top=False)
+        return _Prepared(fitted, target, ignored)
+
+    async def _events(
+        self, spec: CompletionSpec, call: CallContext, *, incremental: bool, merge_window_s: float
+    ) -> AsyncGenerator[list[Event], None]:
+        prepared = await self._prepare(spec)
+        target = prepared.target
+        stream_id = f"cmpl-{uuid.uuid4().hex}"
+        sequence = 1
+        started = Event(
+            stream_id=stream_id, sequence=1, started=Started(model=target.description.name, ignored_parameters=prepared.ignored)
+        )
+        started.time.FromNanoseconds(time.time_ns())
+        yield [started]
+        patience = Patience(
+            first_token_timeout_s=self._limits.first_token_timeout_s,
+            idle_timeout_s=self._limits.idle_timeout_s,
+            deadline_s=call.deadline_s,
+        )
+        batches = target.chat_model.stream(prepared.spec, target.model_id, call, incremental=incremental)
+        try:
+            async with aclosing(batches):
+                while True:
+                    try:
+                        batch = merge(await patience.next(batches))
+                    except StopAsyncIteration:
+                        break
+                    for event in batch:
+                        sequence += 1
+                        event.stream_id = stream_id
+                        event.sequence = sequence
+                    if batch[-1].HasField("completed"):
+                        _close_stream(batch, target)
+                    yield batch
+                    if merge_window_s:
+                        # What arrives meanwhile waits in the connection's buffer and is read, and merged, at once.
+                        await asyncio.sleep(merge_window_s)
+        except AntiphonError as error:
+            self._catalog.observe(target, error)
+            raise
+        finally:
+            patience.close()
+        self._catalog.observe(target, None)
+
+
+def _close_stream(batch: list[Event], target: ResolvedModel) -> None:
+    """Stamps the last event and prices the usage of the batch."""
+    batch[-1].time.FromNanoseconds(time.time_ns())
+    prices = target.description.prices if target.description.HasField("prices") else None
+    if prices is None:
+        return
+    for event in batch:
+        if event.HasField("completed") and event.completed.HasField("usage"):
+            event.completed.usage.cost.CopyFrom(priced(event.completed.usage, prices))
+        elif event.HasField("usage_reported"):
+            event.usage_reported.usage.cost.CopyFrom(priced(event.usage_reported.usage, prices))

@@ -1,0 +1,1 @@
+"""Every outbound HTTP client. Nothing here knows what the bytes mean."""

@@ -1,0 +1,95 @@
+"""The embedded model as the core's port knows it: the supervisor, its failures told in the contract's words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from antiphon.embedded.model_errors import EmbeddedModelBackingOff, EmbeddedModelError, EmbeddedModelUnavailable
+from antiphon.embedded.model_supervisor import EmbeddedModelSupervisor, StartProgress
+from antiphon.errors import Reason, UnavailableError
+from antiphon.ports.embedded_model import EngineAddress, EnginePhase
+from antiphon.telemetry.logs import logger
+
+if TYPE_CHECKING:
+    from antiphon.embedded.model_config import EmbeddedModelConfig
+
+_RETRY_AFTER_S = 1.0
+
+
+class EmbeddedModelEngine:
+    """Implements the port `EmbeddedModel` over the supervisor."""
+
+    def __init__(self, config: EmbeddedModelConfig) -> None:
+        self._config = config
+        self._log = logger("antiphon.embedded")
+        self._phase = EnginePhase.IDLE
+        self._supervisor = EmbeddedModelSupervisor(config, on_progress=self._progressed, on_line=self._printed)
+
+    @property
+    def model_id(self) -> str:
+        """The model's name."""
+        return self._config.model_name
+
+    @property
+    def context_window_tokens(self) -> int:
+        """The most tokens of input and output together for one call."""
+        return self._config.context_tokens
+
+    @property
+    def phase(self) -> EnginePhase:
+        """Where the engine is now."""
+        if self._phase is EnginePhase.READY and self._supervisor.process_id is None:
+            return EnginePhase.FAILED
+        return self._phase
+
+    @property
+    def process_id(self) -> int | None:
+        """The running process, for diagnosis."""
+        return self._supervisor.process_id
+
+    async def ensure_running(self) -> EngineAddress:
+        """Starts the engine unless it runs, and returns where it listens.
+
+        Raises:
+            UnavailableError: It cannot run here (EMBEDDED_MODEL_UNAVAILABLE).
+        """
+        try:
+            endpoint = await self._supervisor.ensure_running()
+        except EmbeddedModelError as error:
+            self._phase = EnginePhase.FAILED
+            raise _told(error) from error
+        return EngineAddress(endpoint.base_url, endpoint.api_key)
+
+    async def ping(self) -> None:
+        """Returns while the engine runs, or could start.
+
+        Raises:
+            UnavailableError: It cannot run here (EMBEDDED_MODEL_UNAVAILABLE).
+        """
+        try:
+            await self._supervisor.ping()
+        except EmbeddedModelError as error:
+            raise _told(error) from error
+
+    async def close(self) -> None:
+        """Ends the process and waits for it."""
+        await self._supervisor.close()
+
+    def _progressed(self, progress: StartProgress) -> None:
+        self._phase = EnginePhase.READY if progress.phase == "ready" else EnginePhase.STARTING
+        self._log.info("embedded model", phase=progress.phase, elapsed_s=round(progress.elapsed_s, 2))
+
+    def _printed(self, line: str) -> None:
+        self._log.debug("embedded model says", line=line)
+
+
+def _told(error: EmbeddedModelError) -> UnavailableError:
+    """A missing package stays missing: only what may pass invites a retry. What the process printed stays in the log."""
+    if isinstance(error, EmbeddedModelUnavailable):
+        return UnavailableError(Reason.ERROR_REASON_EMBEDDED_MODEL_UNAVAILABLE, str(error))
+    retry_after_s = error.retry_after_s if isinstance(error, EmbeddedModelBackingOff) else _RETRY_AFTER_S
+    return UnavailableError(
+        Reason.ERROR_REASON_EMBEDDED_MODEL_UNAVAILABLE,
+        "the embedded model's process is not running; it is started again at the next call",
+        retry_after_s=retry_after_s,
+    )

@@ -1,0 +1,96 @@
+"""Every error that a caller can meet.
+
+AntiphonError                 a failure with a reason of the contract; never raised itself
+├── InvalidRequestError       the request cannot be served as it is; the caller must change it
+├── NotFoundError             what the request names is not there
+├── DeadlineError             the call's time is up
+├── CallCancelledError        the caller went away
+├── UnavailableError          this server cannot serve it now; the same request may work later or elsewhere
+└── ProviderFailure           a provider failed; carries what the provider said
+
+The status code of each reason is decided in one place, `antiphon.rpc.status`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from antiphon.api.core.v1 import error_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Reason = error_pb2.ErrorReason
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One field of a request that breaks a rule.
+
+    Attributes:
+        field: The field's path from the request, as in `spec.messages[2].role`.
+        description: What is wrong with it, and what would be right.
+        rule: The rule's identifier, as in `string.pattern`; empty where the rule has none.
+    """
+
+    field: str
+    description: str
+    rule: str = ""
+
+
+class AntiphonError(Exception):
+    """A failure with a reason of the contract.
+
+    The message and the metadata reach the caller: they hold nothing internal. A cause is chained with `raise ... from` and logged, never sent.
+
+    Attributes:
+        reason: Why it failed.
+        message: What happened and what the caller can do.
+        metadata: Facts beside the message, as `ErrorInfo.metadata`.
+        violations: The request's fields at fault, as `BadRequest`.
+        retry_after_s: When the same request may work, in seconds, as `RetryInfo`; None means that a retry is no use or was not invited.
+        provider_error: What the provider said; None where no provider was at fault.
+    """
+
+    def __init__(
+        self,
+        reason: error_pb2.ErrorReason,
+        message: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        violations: Sequence[FieldViolation] = (),
+        retry_after_s: float | None = None,
+        provider_error: error_pb2.ProviderError | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.metadata = dict(metadata or {})
+        self.violations = tuple(violations)
+        self.retry_after_s = retry_after_s
+        self.provider_error = provider_error
+
+
+class InvalidRequestError(AntiphonError):
+    """The request cannot be served as it is; the caller must change it."""
+
+
+class NotFoundError(AntiphonError):
+    """What the request names is not there."""
+
+
+class DeadlineError(AntiphonError):
+    """The call's time is up."""
+
+
+class CallCancelledError(AntiphonError):
+    """The caller went away."""
+
+
+class UnavailableError(AntiphonError):
+    """This server cannot serve it now; the same request may work later or elsewhere."""
+
+
+class ProviderFailure(AntiphonError):  # noqa: N818  # "failure" is what a provider has, "provider error" is the contract's message
+    """A provider failed; `provider_error` carries what it said."""

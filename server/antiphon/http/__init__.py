@@ -1,0 +1,1 @@
+"""The second port, for what does not speak gRPC: same process, same loop. No use case lives here."""

@@ -1,0 +1,42 @@
+"""Paging of models by name: a token names the last model of its page, so a change in between loses nothing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from antiphon.errors import FieldViolation, InvalidRequestError, Reason
+
+if TYPE_CHECKING:
+    from antiphon.api.model.v1.model_service_pb2 import Model
+
+_DEFAULT_SIZE = 100
+
+
+def page(models: list[Model], *, page_size: int, page_token: str) -> tuple[list[Model], str]:
+    """Cuts a page out of models that are sorted by name.
+
+    Returns:
+        The page, and the next one's token; empty on the last page.
+
+    Raises:
+        InvalidRequestError: The token is none of ours (INVALID_FIELD).
+    """
+    last = _last_name(page_token)
+    rest = [model for model in models if model.name > last]
+    size = page_size or _DEFAULT_SIZE
+    chosen = rest[:size]
+    more = len(rest) > size
+    return chosen, base64.urlsafe_b64encode(chosen[-1].name.encode()).decode() if more else ""
+
+
+def _last_name(token: str) -> str:
+    try:
+        return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeError):
+        raise InvalidRequestError(
+            Reason.ERROR_REASON_INVALID_FIELD,
+            "page_token: is no token of this method",
+            violations=[FieldViolation("page_token", "is no token of this method")],
+        ) from None

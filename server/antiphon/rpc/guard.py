@@ -1,0 +1,32 @@
+"""The outermost step: nothing internal ever reaches a client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from antiphon.errors import AntiphonError
+from antiphon.rpc.status import internal_error, status_of
+from antiphon.telemetry.logs import logger
+
+if TYPE_CHECKING:
+    from google.rpc.status_pb2 import Status
+
+    from antiphon.rpc.call import Handler, IncomingCall, Send
+
+
+async def guarded(handler: Handler, call: IncomingCall, send: Send) -> Status | None:
+    """Runs a call to its end.
+
+    Returns:
+        None when it went well, else the status to close it with. Cancellation passes through: a handler that swallows it would leak.
+    """
+    try:
+        await handler(call, send)
+    except AntiphonError as error:
+        if error.__cause__ is not None:
+            logger("antiphon.rpc").info("call failed", call_id=call.call_id, reason=error.reason, cause=repr(error.__cause__)[:500])
+        return status_of(error)
+    except Exception:  # noqa: BLE001  # the guard is where everything unexpected ends
+        logger("antiphon.rpc").exception("unexpected fault", call_id=call.call_id, method=call.method.name)
+        return status_of(internal_error(call.call_id))
+    return None

@@ -1,0 +1,49 @@
+"""Which calls are being worked on: a server that drains waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+class InFlight:
+    """The tasks of calls in progress.
+
+    grpc.aio's own stop does not wait for the handlers that it aborts (grpc#37239), so they are kept here.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._draining = False
+
+    @contextmanager
+    def entered(self) -> Generator[bool]:
+        """Counts the current task in; gives whether the server drains, so that a late call can be refused."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            yield self._draining
+        finally:
+            self._tasks.discard(task)
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    async def drain(self, grace_s: float) -> None:
+        """Refuses new calls and waits until those in progress are done, at most for the grace."""
+        self._draining = True
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=grace_s)
+
+    async def cancel(self, timeout_s: float = 5.0) -> None:
+        """Cancels what is still in progress and waits for it to end."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout_s)

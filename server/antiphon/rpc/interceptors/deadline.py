@@ -1,0 +1,35 @@
+"""The caller's deadline becomes the provider's, less a margin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from antiphon.errors import DeadlineError, Reason
+from antiphon.ports.call import CallContext
+
+if TYPE_CHECKING:
+    from antiphon.rpc.call import Handler, IncomingCall, Send
+
+# Less than this is not enough for a provider's answer to travel back.
+_LEAST_S = 0.002
+
+
+class Deadline:
+    """Refuses calls whose time is up, and leaves time to tell the caller what happened before its own clock runs out."""
+
+    def __init__(self, *, margin_s: float) -> None:
+        self._margin_s = margin_s
+
+    async def __call__(self, call: IncomingCall, send: Send, rest: Handler) -> None:
+        """Sets the call's context.
+
+        Raises:
+            DeadlineError: The deadline is past, or as good as past (DEADLINE_ALREADY_PAST).
+        """
+        left_s = call.time_left_s
+        if left_s is not None:
+            if left_s < _LEAST_S:
+                raise DeadlineError(Reason.ERROR_REASON_DEADLINE_ALREADY_PAST, "the call's deadline was past when it arrived")
+            deadline_s = call.arrived_s + left_s - min(self._margin_s, left_s / 10)
+            call.context = CallContext(call.call_id, call.method.name, deadline_s)
+        await rest(call, send)

@@ -1,0 +1,90 @@
+"""The gRPC server: mounts the services, listens, drains."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import grpc
+
+from antiphon.api.completion.v1 import completion_service_pb2
+from antiphon.api.health.v1 import health_service_pb2
+from antiphon.api.model.v1 import model_service_pb2
+from antiphon.rpc.binding import ContractHandlers
+from antiphon.rpc.in_flight import InFlight
+from antiphon.rpc.interceptors import in_order
+from antiphon.rpc.servicers.completion import CompletionServicer
+from antiphon.rpc.servicers.health import HealthServicer
+from antiphon.rpc.servicers.model import ModelServicer
+from antiphon.rpc.standard import StandardServices
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import ServiceDescriptor
+
+    from antiphon.completion.service import CompletionService
+    from antiphon.config import Config
+    from antiphon.health.monitor import HealthMonitor
+    from antiphon.models.catalog import ModelCatalog
+    from antiphon.telemetry.metrics import Metrics
+
+# The runtime's own limit stands this far above ours, so that an oversized request meets our typed error first.
+_TRANSPORT_ROOM = 4
+
+
+class RpcServer:
+    """The gRPC port."""
+
+    def __init__(
+        self, config: Config, *, completions: CompletionService, catalog: ModelCatalog, monitor: HealthMonitor, metrics: Metrics
+    ) -> None:
+        self._config = config.server
+        self._monitor = monitor
+        self._calls = InFlight()
+        self._standard_calls = InFlight()
+        self._services: list[str] = []
+        handlers = ContractHandlers(in_order(config, metrics), self._calls)
+        self._mount(handlers, completion_service_pb2.DESCRIPTOR.services_by_name["CompletionService"], CompletionServicer(completions))
+        self._mount(handlers, model_service_pb2.DESCRIPTOR.services_by_name["ModelService"], ModelServicer(catalog))
+        self._mount(handlers, health_service_pb2.DESCRIPTOR.services_by_name["HealthService"], HealthServicer(monitor))
+        self._standard = StandardServices(self._services, self._standard_calls)
+        room = self._config.max_request_bytes * _TRANSPORT_ROOM
+        self._server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", min(room, 2**31 - 1)),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),
+            ]
+        )
+        # The contract's handlers refuse what nobody knows, so they come last.
+        self._server.add_generic_rpc_handlers((self._standard.handlers, handlers))
+        self.port = self._config.grpc_port
+
+    def _mount(self, handlers: ContractHandlers, service: ServiceDescriptor, servicer: object) -> None:
+        handlers.add(service, servicer)
+        self._services.append(service.full_name)
+
+    async def start(self) -> None:
+        """Binds and serves.
+
+        Raises:
+            OSError: The port cannot be had.
+        """
+        host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
+        try:
+            self.port = self._server.add_insecure_port(f"{host}:{self._config.grpc_port}")
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {host}:{self._config.grpc_port}") from error
+        await self._server.start()
+        await self._standard.say_serving()
+
+    async def drain(self) -> None:
+        """Stops serving: says so, lets calls in progress finish within the grace, cancels the rest, waits for every task."""
+        grace_s = self._config.drain_grace_s
+        self._monitor.begin_draining()
+        await self._standard.say_draining()
+        # Sends GOAWAY now, so that clients take their next calls elsewhere; ends when every call has.
+        stopping = asyncio.create_task(self._server.stop(grace_s))
+        await self._calls.drain(grace_s)
+        await self._calls.cancel()
+        await self._standard_calls.cancel()
+        await stopping

@@ -1,0 +1,1 @@
+"""One thin servicer a service: unpack, call the use case, pack. Nothing is decided here."""

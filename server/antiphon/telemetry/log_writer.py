@@ -1,0 +1,61 @@
+"""Log lines leave by a thread: a full pipe must never hold the event loop."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import deque
+from typing import BinaryIO
+
+_MOST_LINES = 10_000
+
+
+class LogWriter:
+    """Writes lines in batches from its own thread; past 10,000 waiting lines the oldest are dropped and their number is told."""
+
+    def __init__(self, stream: BinaryIO | None = None) -> None:
+        self._stream = stream or sys.stderr.buffer
+        self._lines: deque[bytes] = deque()
+        self._wake = threading.Event()
+        self._closed = False
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, line: bytes) -> None:
+        """Takes a line, without its end."""
+        if len(self._lines) >= _MOST_LINES:
+            self._lines.popleft()
+            self._dropped += 1
+        self._lines.append(line)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def close(self) -> None:
+        """Writes what waits, for at most 2 s, and ends the thread."""
+        self._closed = True
+        self._wake.set()
+        self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        while not self._closed:
+            self._wake.wait()
+            self._wake.clear()
+            self._flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        batch: list[bytes] = []
+        if self._dropped:
+            batch.append(b'{"event":"log lines dropped","count":%d}' % self._dropped)
+            self._dropped = 0
+        while self._lines:
+            batch.append(self._lines.popleft())
+        if not batch:
+            return
+        try:
+            self._stream.write(b"\n".join(batch) + b"\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            # Nobody reads any more; the server goes on without its log.
+            return
