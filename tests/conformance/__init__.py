@@ -1,0 +1,1 @@
+"""One exported suite a port, and the implementations that pass it. A suite knows no implementation."""
