@@ -9,7 +9,7 @@ UV := $(BIN)/uv
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help bootstrap run check test generate bench bench-ghz lock clean
+.PHONY: help bootstrap run check test generate bench bench-ghz bench-cancel bench-tools lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,7 @@ check: bootstrap  ## Lint, types, layers, contract and generated code
 test: bootstrap  ## Set up, check, then run all tests; coverage is enforced
 	$(MAKE) check
 	$(BIN)/python -m pytest
+	$(BIN)/python -m tools.coverage_bars
 
 generate: bootstrap  ## Generate code from the contract
 	$(BIN)/python -m tools.generated
@@ -64,6 +65,9 @@ bench: bootstrap  ## Paired benchmark: bare grpc.aio against Antiphon, same upst
 
 bench-ghz: bootstrap  ## ghz scenarios (needs Go; builds ghz once)
 	$(BIN)/python -m bench.ghz.run
+
+bench-cancel: bootstrap  ## How soon a cancelled call closes its provider's connection
+	$(BIN)/python -m bench.cancellation
 
 bench-tools: $(VENV)/run.stamp  ## Tool choice and JSON Schema answers of the embedded model
 	$(BIN)/python -m bench.tool_choice

@@ -25,6 +25,14 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
+def disable_fork_handlers() -> None:
+    """Keeps gRPC from hooking fork. Call it before anything imports grpc.
+
+    The server never forks: what it spawns is exec'd at once, and the hooks would only warn on standard error that threads are running.
+    """
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+
 class ConfigError(Exception):
     """The configuration cannot be used.
 

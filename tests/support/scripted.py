@@ -10,7 +10,7 @@ from antiphon.api.core.v1.completion_pb2 import CompletionSpec, FinishReason
 from antiphon.api.core.v1.event_pb2 import Completed, Event, PartDelta, PartEnded, PartKind, PartStarted
 from antiphon.api.core.v1.usage_pb2 import Usage
 from antiphon.api.model.v1.model_service_pb2 import Capability, Model
-from antiphon.ports.chat_model import ChatModel, TokenCount
+from antiphon.ports.chat_model import ChatModel, Delivery, TokenCount
 from antiphon.ports.provider_plugin import ProviderSettings, ProviderTools, ProviderType
 
 if TYPE_CHECKING:
@@ -65,10 +65,8 @@ class ScriptedModel:
         found = [self.describe(name) for name in ("alpha", "beta", "gamma")]
         return [model for model in found if model is not None]
 
-    async def stream(
-        self, spec: CompletionSpec, model_id: str, call: CallContext, *, incremental: bool
-    ) -> AsyncGenerator[list[Event], None]:
-        del model_id, call, incremental
+    async def stream(self, spec: CompletionSpec, model_id: str, call: CallContext, delivery: Delivery) -> AsyncGenerator[list[Event], None]:
+        del model_id, call, delivery
         self.asked.append(spec)
         self.open_streams += 1
         try:

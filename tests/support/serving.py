@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from antiphon.ports.provider_plugin import ProviderType
 
 Response = TypeVar("Response", bound=Message)
+# Found once, before any event loop runs: looking for packages blocks.
+INSTALLED = load_provider_types()
 COMPLETION = "/antiphon.api.completion.v1.CompletionService"
 
 
@@ -47,7 +49,12 @@ def failure_of(error: grpc.aio.AioRpcError) -> Failure:
     trailer = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
     status = Status.FromString(cast("bytes", trailer))
     info, bad_request, retry, provider = ErrorInfo(), BadRequest(), RetryInfo(), ProviderError()
-    found = {type(one): detail.Unpack(one) for detail in status.details for one in (info, bad_request, retry, provider) if detail.Is(one.DESCRIPTOR)}
+    found = {
+        type(one): detail.Unpack(one)
+        for detail in status.details
+        for one in (info, bad_request, retry, provider)
+        if detail.Is(one.DESCRIPTOR)
+    }
     return Failure(
         code=error.code(),
         message=error.details() or "",
@@ -104,10 +111,10 @@ async def serving(
 ) -> AsyncGenerator[ServerUnderTest, None]:
     """Runs a server with the settings, on free ports."""
     document = {**settings, "server": {"grpc_port": 0, "http_port": 0, "drain_grace_s": 2, **settings.get("server", {})}}
-    document.setdefault("log", {"level": "error"})
+    document.setdefault("log", {"level": "error", "access": False})
     file = folder / "antiphon.yaml"
     file.write_text(yaml.safe_dump(document), encoding="utf-8")
-    kinds = load_provider_types() if kinds is None else kinds
+    kinds = INSTALLED if kinds is None else kinds
     application = Application(load(kinds, file=file, environment={}), kinds)
     await application.start()
     try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from antiphon.api.core.v1.completion_pb2 import Completion
-from antiphon.api.core.v1.event_pb2 import Event, PartKind
-from antiphon.api.core.v1.message_pb2 import Part, Role
+from antiphon.api.core.v1.event_pb2 import PART_KIND_REASONING, PART_KIND_WHOLE, Event
+from antiphon.api.core.v1.message_pb2 import ROLE_ASSISTANT, Part
 
 
 class Collector:
@@ -12,7 +12,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.completion = Completion()
-        self.completion.message.role = Role.ROLE_ASSISTANT
+        self.completion.message.role = ROLE_ASSISTANT
         self._parts: dict[int, Part] = {}
         self._texts: dict[int, list[str]] = {}
         self._reasoning: set[int] = set()
@@ -56,9 +56,9 @@ class Collector:
         started = event.part_started
         part = self._parts[started.index] = Part()
         part.CopyFrom(started.part)
-        if started.kind != PartKind.PART_KIND_WHOLE:
+        if started.kind != PART_KIND_WHOLE:
             self._texts[started.index] = []
-        if started.kind == PartKind.PART_KIND_REASONING:
+        if started.kind == PART_KIND_REASONING:
             self._reasoning.add(started.index)
 
     def _finish(self, event: Event) -> None:

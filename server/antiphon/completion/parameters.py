@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from antiphon.api.core.v1.completion_pb2 import CompletionSpec, ReasoningEffort, UnsupportedParameterPolicy
-from antiphon.api.core.v1.tool_pb2 import ToolChoiceMode
-from antiphon.api.model.v1.model_service_pb2 import Capability, Model
+from antiphon.api.core.v1.completion_pb2 import (
+    REASONING_EFFORT_UNSPECIFIED,
+    UNSUPPORTED_PARAMETER_POLICY_IGNORE,
+    CompletionSpec,
+)
+from antiphon.api.core.v1.tool_pb2 import TOOL_CHOICE_MODE_NONE, TOOL_CHOICE_MODE_REQUIRED
+from antiphon.api.model.v1 import model_service_pb2 as pb
 from antiphon.errors import FieldViolation, InvalidRequestError, Reason
 
 if TYPE_CHECKING:
@@ -14,23 +18,23 @@ if TYPE_CHECKING:
 
     from antiphon.api.core.v1.message_pb2 import Part
 
-_SAMPLING: dict[str, Capability] = {
-    "temperature": Capability.CAPABILITY_TEMPERATURE,
-    "top_p": Capability.CAPABILITY_TOP_P,
-    "top_k": Capability.CAPABILITY_TOP_K,
-    "stop": Capability.CAPABILITY_STOP,
-    "seed": Capability.CAPABILITY_SEED,
-    "frequency_penalty": Capability.CAPABILITY_FREQUENCY_PENALTY,
-    "presence_penalty": Capability.CAPABILITY_PRESENCE_PENALTY,
-    "top_logprobs": Capability.CAPABILITY_LOG_PROBABILITIES,
+_SAMPLING: dict[str, pb.Capability] = {
+    "temperature": pb.CAPABILITY_TEMPERATURE,
+    "top_p": pb.CAPABILITY_TOP_P,
+    "top_k": pb.CAPABILITY_TOP_K,
+    "stop": pb.CAPABILITY_STOP,
+    "seed": pb.CAPABILITY_SEED,
+    "frequency_penalty": pb.CAPABILITY_FREQUENCY_PENALTY,
+    "presence_penalty": pb.CAPABILITY_PRESENCE_PENALTY,
+    "top_logprobs": pb.CAPABILITY_LOG_PROBABILITIES,
 }
-_FORMATS: dict[str, Capability] = {
-    "json_object": Capability.CAPABILITY_JSON_OBJECT,
-    "json_schema": Capability.CAPABILITY_JSON_SCHEMA,
+_FORMATS: dict[str, pb.Capability] = {
+    "json_object": pb.CAPABILITY_JSON_OBJECT,
+    "json_schema": pb.CAPABILITY_JSON_SCHEMA,
 }
 
 
-def fit_parameters(spec: CompletionSpec, model: Model) -> tuple[CompletionSpec, list[str]]:
+def fit_parameters(spec: CompletionSpec, model: pb.Model) -> tuple[CompletionSpec, list[str]]:
     """Holds a request against what its model can take.
 
     Returns:
@@ -47,7 +51,7 @@ def fit_parameters(spec: CompletionSpec, model: Model) -> tuple[CompletionSpec, 
     unsupported = list(_unsupported(spec, capabilities))
     if not unsupported:
         return spec, []
-    if spec.unsupported_parameter_policy != UnsupportedParameterPolicy.UNSUPPORTED_PARAMETER_POLICY_IGNORE:
+    if spec.unsupported_parameter_policy != UNSUPPORTED_PARAMETER_POLICY_IGNORE:
         violations = [FieldViolation(f"spec.{path}", f"the model {model.name!r} cannot take it", "unsupported") for path in unsupported]
         raise InvalidRequestError(
             Reason.ERROR_REASON_UNSUPPORTED_PARAMETER,
@@ -62,21 +66,21 @@ def fit_parameters(spec: CompletionSpec, model: Model) -> tuple[CompletionSpec, 
     return fitted, unsupported
 
 
-def _unsupported(spec: CompletionSpec, capabilities: frozenset[Capability]) -> Iterator[str]:
+def _unsupported(spec: CompletionSpec, capabilities: frozenset[pb.Capability]) -> Iterator[str]:
     if spec.HasField("sampling"):
         for name, capability in _SAMPLING.items():
             present = bool(spec.sampling.stop) if name == "stop" else spec.sampling.HasField(name)  # pyright: ignore[reportArgumentType]  # the table's names are the message's
             if present and capability not in capabilities:
                 yield f"sampling.{name}"
-    if spec.tools and Capability.CAPABILITY_TOOLS not in capabilities:
+    if spec.tools and pb.CAPABILITY_TOOLS not in capabilities:
         yield "tools"
-    if spec.HasField("parallel_tool_calls") and Capability.CAPABILITY_PARALLEL_TOOL_CALLS not in capabilities:
+    if spec.HasField("parallel_tool_calls") and pb.CAPABILITY_PARALLEL_TOOL_CALLS not in capabilities:
         yield "parallel_tool_calls"
     form = spec.response_format.WhichOneof("format") if spec.HasField("response_format") else None
     if form in _FORMATS and _FORMATS[form] not in capabilities:
         yield "response_format"
     effort = spec.reasoning.effort
-    if effort != ReasoningEffort.REASONING_EFFORT_UNSPECIFIED and Capability.CAPABILITY_REASONING_EFFORT not in capabilities:
+    if effort != REASONING_EFFORT_UNSPECIFIED and pb.CAPABILITY_REASONING_EFFORT not in capabilities:
         yield "reasoning.effort"
 
 
@@ -95,18 +99,18 @@ def _check_tools(spec: CompletionSpec) -> None:
     if not spec.HasField("tool_choice"):
         return
     choice = spec.tool_choice
-    if choice.mode == ToolChoiceMode.TOOL_CHOICE_MODE_NONE:
+    if choice.mode == TOOL_CHOICE_MODE_NONE:
         if choice.allowed_tool_names:
             raise _choice_refused("spec.tool_choice.allowed_tool_names", "no tool can be allowed where none may be called")
         return
-    if not names and choice.mode == ToolChoiceMode.TOOL_CHOICE_MODE_REQUIRED:
+    if not names and choice.mode == TOOL_CHOICE_MODE_REQUIRED:
         raise _choice_refused("spec.tool_choice.mode", "a tool cannot be required where there is none")
     for index, name in enumerate(choice.allowed_tool_names):
         if name not in names:
             raise _choice_refused(f"spec.tool_choice.allowed_tool_names[{index}]", f"the request has no tool named {name!r}")
 
 
-def _check_limit(spec: CompletionSpec, model: Model) -> None:
+def _check_limit(spec: CompletionSpec, model: pb.Model) -> None:
     limit = model.max_output_tokens or model.context_window_tokens
     if limit and spec.sampling.max_output_tokens > limit:
         field = "spec.sampling.max_output_tokens"
@@ -119,7 +123,7 @@ def _check_limit(spec: CompletionSpec, model: Model) -> None:
         )
 
 
-def _check_content(spec: CompletionSpec, model: Model, capabilities: frozenset[Capability]) -> None:
+def _check_content(spec: CompletionSpec, model: pb.Model, capabilities: frozenset[pb.Capability]) -> None:
     for index, message in enumerate(spec.messages):
         for number, part in enumerate(message.parts):
             for place, one in _flattened(part, f"spec.messages[{index}].parts[{number}]"):
@@ -141,15 +145,15 @@ def _flattened(part: Part, place: str) -> Iterator[tuple[str, Part]]:
             yield f"{place}.tool_result.parts[{number}]", inner
 
 
-def _needed(part: Part) -> Capability | None:
+def _needed(part: Part) -> pb.Capability | None:
     if part.HasField("uri"):
-        return Capability.CAPABILITY_URI_INPUT
+        return pb.CAPABILITY_URI_INPUT
     if not part.HasField("blob"):
         return None
     family = part.blob.media_type.partition("/")[0]
     if family == "image":
-        return Capability.CAPABILITY_IMAGE_INPUT
-    return Capability.CAPABILITY_AUDIO_INPUT if family == "audio" else Capability.CAPABILITY_DOCUMENT_INPUT
+        return pb.CAPABILITY_IMAGE_INPUT
+    return pb.CAPABILITY_AUDIO_INPUT if family == "audio" else pb.CAPABILITY_DOCUMENT_INPUT
 
 
 def _choice_refused(field: str, description: str) -> InvalidRequestError:

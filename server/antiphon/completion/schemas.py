@@ -10,11 +10,20 @@ from typing import Any, cast
 import jsonschema_rs
 import orjson
 
+from antiphon.completion.json_text import parsed
 from antiphon.errors import FieldViolation, InvalidRequestError, Reason
 
-# Compiling a schema of this size takes well under a millisecond; a longer one leaves the event loop.
-_INLINE_BYTES = 8192
+# Compiling a schema of this size takes about a millisecond; after a longer one the event loop gets its turn: a request can hold many. A thread would
+# not help, because the library keeps the interpreter's lock.
+_INLINE_BYTES = 1024
+# Compiling patterns costs most: 900 times `\w{50}` in one takes over a second. Texts of addresses and e-mail have patterns of some 400 characters.
+_MOST_PATTERN_CHARACTERS = 1024
+_MOST_PATTERN_CHARACTERS_ALTOGETHER = 4096
+_PATTERN_PROGRAM_BYTES = 2**20
 _REMEMBERED = 4096
+
+
+_PATTERNS = jsonschema_rs.FancyRegexOptions(size_limit=_PATTERN_PROGRAM_BYTES, dfa_size_limit=_PATTERN_PROGRAM_BYTES)
 
 
 class SchemaChecker:
@@ -39,10 +48,9 @@ class SchemaChecker:
         if digest in self._good:
             self._good.move_to_end(digest)
             return
+        problem = _problem(data, object_at_top=object_at_top)
         if len(data) > _INLINE_BYTES:
-            problem = await asyncio.to_thread(_problem, data, object_at_top=object_at_top)
-        else:
-            problem = _problem(data, object_at_top=object_at_top)
+            await asyncio.sleep(0)
         if problem:
             raise InvalidRequestError(
                 Reason.ERROR_REASON_INVALID_JSON_SCHEMA, f"{field}: {problem}", violations=[FieldViolation(field, problem)]
@@ -54,7 +62,7 @@ class SchemaChecker:
 
 def _problem(data: bytes, *, object_at_top: bool) -> str | None:
     try:
-        schema: Any = orjson.loads(data)
+        schema: Any = parsed(data)
     except orjson.JSONDecodeError as error:
         return f"is no JSON: {error}"
     if not isinstance(schema, dict | bool):
@@ -63,11 +71,41 @@ def _problem(data: bytes, *, object_at_top: bool) -> str | None:
         kind = cast("dict[str, Any]", schema).get("type", "object") if isinstance(schema, dict) else None
         if kind != "object":
             return 'describes no object: its top level must have "type": "object"'
+    if problem := _pattern_problem(schema):
+        return problem
     try:
-        jsonschema_rs.Draft202012Validator(cast("dict[str, Any] | bool", schema), retriever=_refuse)
+        jsonschema_rs.Draft202012Validator(cast("dict[str, Any] | bool", schema), retriever=_refuse, pattern_options=_PATTERNS)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         return f"is no valid JSON Schema of draft 2020-12: {str(error).splitlines()[0][:200]}"
     return None
+
+
+def _pattern_problem(schema: Any) -> str | None:
+    altogether = 0
+    waiting: list[Any] = [schema]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += cast("list[Any]", value)
+        elif isinstance(value, dict):
+            members = cast("dict[str, Any]", value)
+            waiting += members.values()
+            for pattern in _patterns(members):
+                altogether += len(pattern)
+                if len(pattern) > _MOST_PATTERN_CHARACTERS:
+                    return f"has a pattern of more than {_MOST_PATTERN_CHARACTERS} characters"
+                if altogether > _MOST_PATTERN_CHARACTERS_ALTOGETHER:
+                    return f"has patterns of more than {_MOST_PATTERN_CHARACTERS_ALTOGETHER} characters altogether"
+    return None
+
+
+def _patterns(members: dict[str, Any]) -> list[str]:
+    found: list[str] = []
+    if isinstance(pattern := members.get("pattern"), str):
+        found.append(pattern)
+    if isinstance(properties := members.get("patternProperties"), dict):
+        found += cast("dict[str, Any]", properties)
+    return found
 
 
 def _refuse(uri: str) -> Any:

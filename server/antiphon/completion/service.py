@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from antiphon.api.core.v1.event_pb2 import Event, Started
 from antiphon.completion.collecting import Collector
-from antiphon.completion.conversation import check_conversation
+from antiphon.completion.conversation import check_arguments, check_conversation
 from antiphon.completion.cost import priced
 from antiphon.completion.merging import merge
 from antiphon.completion.parameters import fit_parameters
 from antiphon.completion.patience import Patience
 from antiphon.completion.schemas import SchemaChecker
 from antiphon.errors import AntiphonError, DeadlineError, Reason
+from antiphon.ports.chat_model import WHOLE, Delivery
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -65,7 +66,7 @@ class CompletionService:
             AntiphonError: As the contract's ErrorReason tells.
         """
         collector = Collector()
-        async with aclosing(self._events(spec, call, incremental=False, merge_window_s=0)) as batches:
+        async with aclosing(self._events(spec, call, WHOLE)) as batches:
             async for batch in batches:
                 for event in batch:
                     collector.add(event)
@@ -85,7 +86,7 @@ class CompletionService:
         Raises:
             AntiphonError: As the contract's ErrorReason tells.
         """
-        return self._events(spec, call, incremental=True, merge_window_s=merge_window_s)
+        return self._events(spec, call, Delivery(incremental=True, merge_window_s=merge_window_s))
 
     async def count_tokens(self, spec: CompletionSpec, call: CallContext) -> tuple[TokenCount, str]:
         """Returns the input's count and the resolved model's name.
@@ -103,6 +104,7 @@ class CompletionService:
 
     async def _prepare(self, spec: CompletionSpec) -> _Prepared:
         check_conversation(spec.messages)
+        await check_arguments(spec.messages)
         target = self._catalog.resolve(spec.model)
         fitted, ignored = fit_parameters(spec, target.description)
         for index, tool in enumerate(fitted.tools):
@@ -113,9 +115,7 @@ class CompletionService:
             await self._schemas.check(schema, "spec.response_format.json_schema.schema", object_at_top=False)
         return _Prepared(fitted, target, ignored)
 
-    async def _events(
-        self, spec: CompletionSpec, call: CallContext, *, incremental: bool, merge_window_s: float
-    ) -> AsyncGenerator[list[Event], None]:
+    async def _events(self, spec: CompletionSpec, call: CallContext, delivery: Delivery) -> AsyncGenerator[list[Event], None]:
         prepared = await self._prepare(spec)
         target = prepared.target
         stream_id = f"cmpl-{uuid.uuid4().hex}"
@@ -127,10 +127,10 @@ class CompletionService:
         yield [started]
         patience = Patience(
             first_token_timeout_s=self._limits.first_token_timeout_s,
-            idle_timeout_s=self._limits.idle_timeout_s,
+            idle_timeout_s=self._limits.idle_timeout_s + delivery.merge_window_s,
             deadline_s=call.deadline_s,
         )
-        batches = target.chat_model.stream(prepared.spec, target.model_id, call, incremental=incremental)
+        batches = target.chat_model.stream(prepared.spec, target.model_id, call, delivery)
         try:
             async with aclosing(batches):
                 while True:
@@ -145,9 +145,6 @@ class CompletionService:
                     if batch[-1].HasField("completed"):
                         _close_stream(batch, target)
                     yield batch
-                    if merge_window_s:
-                        # What arrives meanwhile waits in the connection's buffer and is read, and merged, at once.
-                        await asyncio.sleep(merge_window_s)
         except AntiphonError as error:
             self._catalog.observe(target, error)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -71,8 +72,11 @@ class Response:
             raise EgressError(f"the reply is larger than {limit_bytes} bytes", connected=True)
         return body
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
+    async def chunks(self, window_s: float = 0) -> AsyncGenerator[bytes, None]:
         """Yields the body as it arrives: each time all that has arrived since the time before.
+
+        Args:
+            window_s: How long to leave what arrives unread after each chunk, in seconds.
 
         Raises:
             EgressError: The body broke off.
@@ -81,8 +85,26 @@ class Response:
         try:
             while chunk := await read():
                 yield chunk
+                if window_s:
+                    await self._leave_unread(window_s)
         except (aiohttp.ClientError, OSError) as error:
             raise EgressError("the reply broke off", connected=True) from error
+
+    async def _leave_unread(self, window_s: float) -> None:
+        """Waits without reading from the socket: the kernel gathers what arrives, and the next read costs once for all of it.
+
+        Waits end on common ticks of the loop's clock, so that the streams of one window wake together and share the loop's and the transport's
+        own work. A wait is never longer than the window.
+        """
+        connection = self._response.connection
+        protocol = connection.protocol if connection is not None else None
+        if protocol is None:
+            return  # the reply is whole: nothing more can arrive
+        protocol.pause_reading()
+        try:
+            await asyncio.sleep(window_s - asyncio.get_running_loop().time() % window_s)
+        finally:
+            protocol.resume_reading()
 
     def close(self) -> None:
         """Releases the connection: back to the pool when the body was read to its end, closed otherwise."""

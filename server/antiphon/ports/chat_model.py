@@ -29,6 +29,22 @@ class TokenCount:
     tokenizer: str
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a caller wants a stream's events.
+
+    Attributes:
+        incremental: Whether they come while the model writes. False allows one whole reply.
+        merge_window_s: How long an adapter may leave what arrives unread so that it comes in one list, in seconds. The first list never waits.
+    """
+
+    incremental: bool
+    merge_window_s: float = 0
+
+
+WHOLE = Delivery(incremental=False)
+
+
 class ChatModel(Protocol):
     """The chat models of one configured provider.
 
@@ -51,7 +67,7 @@ class ChatModel(Protocol):
         """Returns the models that can be named, asking the provider where it must."""
         ...
 
-    def stream(self, spec: CompletionSpec, model_id: str, call: CallContext, *, incremental: bool) -> AsyncGenerator[list[Event], None]:
+    def stream(self, spec: CompletionSpec, model_id: str, call: CallContext, delivery: Delivery) -> AsyncGenerator[list[Event], None]:
         """Asks a model and yields what it answers, as lists of the events that arrived together.
 
         Parameters that the model cannot take have been removed or refused before. Each event holds just its `event`: the pipeline gives
@@ -65,7 +81,7 @@ class ChatModel(Protocol):
             spec: What to complete; its `model` is not read.
             model_id: The provider's own name of the model.
             call: The call; its deadline bounds the exchange with the provider.
-            incremental: Whether the caller wants events while the model writes. False allows one whole reply.
+            delivery: How the caller wants the events.
         """
         ...
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from decimal import Decimal  # noqa: TC003 - pydantic reads the annotation
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -11,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from antiphon.api.model.v1 import model_service_pb2 as model_pb2
 from antiphon.egress.configured import EndpointSettings
-from antiphon.errors import AntiphonError, Reason
+from antiphon.errors import AntiphonError
 from antiphon.ports.chat_model import TokenCount
 from antiphon.ports.provider_plugin import ProviderSettings, ProviderTools, ProviderType, hookimpl
 from antiphon.wire.openai.dialect import CAPABILITIES, Dialect, MaxTokensParameter, ReasoningField
@@ -33,8 +32,6 @@ _DISCOVERED_FOR_S = 300.0
 # A provider that could not be asked is not asked again at once.
 _UNDISCOVERED_FOR_S = 15.0
 _PING_TIMEOUT_S = 5.0
-# Callers choose the names of unlisted models, so what is remembered of them is bounded.
-_REMEMBERED_MODELS = 1024
 _MICROS = 1_000_000
 _CAPABILITY_PREFIX = "CAPABILITY_"
 
@@ -158,8 +155,7 @@ class OpenAIChatModel:
         self._listed = {model.id: model.to_model(provider) for model in settings.models}
         self._endpoint: Endpoint = tools.open_endpoint(settings.to_endpoint_settings())
         dialect = Dialect(provider, settings.max_tokens_parameter, settings.reasoning_field)
-        self._exchange = ChatExchange(self._endpoint, dialect, self._remember)
-        self._statuses: OrderedDict[str, model_pb2.ModelStatus] = OrderedDict()
+        self._exchange = ChatExchange(self._endpoint, dialect)
         self._discovered: list[str] = []
         self._discover_after_s = 0.0
         self._discovering = asyncio.Lock()
@@ -171,15 +167,11 @@ class OpenAIChatModel:
 
     def describe(self, model_id: str) -> model_pb2.Model | None:
         """Describes a model; one that is not listed is taken to know all that the dialect knows."""
-        model = model_pb2.Model()
         if listed := self._listed.get(model_id):
+            model = model_pb2.Model()
             model.CopyFrom(listed)
-        elif self._accept_unlisted:
-            model = _unlisted_model(self._provider, model_id)
-        else:
-            return None
-        model.status = self._statuses.get(model_id, model_pb2.MODEL_STATUS_UNSPECIFIED)
-        return model
+            return model
+        return _unlisted_model(self._provider, model_id) if self._accept_unlisted else None
 
     async def list_models(self) -> Sequence[model_pb2.Model]:
         """Returns the listed models and, where unlisted ones can be asked, those that the provider names: of every kind, for it does not tell which chat.
@@ -226,28 +218,6 @@ class OpenAIChatModel:
                 return await self._exchange.model_ids()
         except TimeoutError as error:
             raise Failures(self._provider).silent(timeout_s) from error
-
-    def _remember(self, model_id: str, failure: AntiphonError | None) -> None:
-        if failure is None:
-            status = model_pb2.MODEL_STATUS_READY
-        elif failure.reason in _CAUSES_OF_THE_CALLER:
-            return
-        else:
-            status = model_pb2.MODEL_STATUS_UNAVAILABLE
-        self._statuses[model_id] = status
-        self._statuses.move_to_end(model_id)
-        if len(self._statuses) > _REMEMBERED_MODELS:
-            self._statuses.popitem(last=False)
-
-
-# A request that was refused says nothing about the model.
-_CAUSES_OF_THE_CALLER = frozenset(
-    {
-        Reason.ERROR_REASON_CONTEXT_LENGTH_EXCEEDED,
-        Reason.ERROR_REASON_PROVIDER_REJECTED_REQUEST,
-        Reason.ERROR_REASON_PROVIDER_REJECTED_CONTENT,
-    }
-)
 
 
 def _unlisted_model(provider: str, model_id: str) -> model_pb2.Model:

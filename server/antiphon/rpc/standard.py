@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from antiphon.errors import InvalidRequestError, Reason
 from antiphon.rpc.binding import close_with
@@ -32,7 +32,8 @@ class StandardServices:
         self._health: Any = cast("Any", health).aio.HealthServicer()
         cast("Any", health_pb2_grpc).add_HealthServicer_to_server(self._health, self.handlers)
         names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        cast("Any", reflection).enable_server_reflection(names, self.handlers)
+        servicer: Any = cast("Any", reflection).aio.ReflectionServicer(service_names=names)
+        cast("Any", reflection_pb2_grpc).add_ServerReflectionServicer_to_server(servicer, self.handlers)
 
     async def say_serving(self) -> None:
         """Every service, and the server as a whole, is SERVING from now on."""

@@ -19,7 +19,7 @@ from antiphon.providers import openai as openai_module
 from antiphon.providers.openai import ModelSettings, OpenAIChatModel, OpenAISettings, PriceSettings
 from antiphon.wire.openai.dialect import CAPABILITIES
 from tests.conformance.engines import SteadyEngine
-from tests.simulators.openai import Answer, OpenAISimulator, Silence, context_overflow, internal_error, unauthorized
+from tests.simulators.openai import OpenAISimulator, Silence, internal_error, unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -132,42 +132,6 @@ async def test_listed_models_are_there_when_the_provider_is_not(simulator: OpenA
     await chat_model.close()
 
     assert 1 == len(simulator.requests)
-
-
-STATUSES: dict[str, tuple[Any, model_pb2.ModelStatus]] = {
-    "an answer": (Answer(tokens=("a",)), model_pb2.MODEL_STATUS_READY),
-    "a fault": (internal_error(), model_pb2.MODEL_STATUS_UNAVAILABLE),
-    "a refused key": (unauthorized(), model_pb2.MODEL_STATUS_UNAVAILABLE),
-    "a refused request": (context_overflow(), model_pb2.MODEL_STATUS_UNSPECIFIED),
-}
-
-
-@pytest.mark.parametrize(("reply", "status"), STATUSES.values(), ids=STATUSES)
-async def test_a_models_status_is_its_last_calls(simulator: OpenAISimulator, reply: Any, status: model_pb2.ModelStatus) -> None:
-    chat_model = adapter(simulator)
-    simulator.script(reply)
-    try:
-        await ask(chat_model)
-    except AntiphonError:
-        pass
-    finally:
-        await chat_model.close()
-
-    model = chat_model.describe("sim-1")
-    assert model is not None
-    assert status == model.status
-
-
-async def test_what_is_remembered_of_unlisted_models_is_bounded(simulator: OpenAISimulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_module, "_REMEMBERED_MODELS", 2)
-    simulator.models = [f"m{number}" for number in range(4)]
-    chat_model = adapter(simulator)
-    for model_id in simulator.models:
-        await ask(chat_model, model_id)
-    await chat_model.close()
-
-    known = [model_id for model_id in simulator.models if (model := chat_model.describe(model_id)) and model.status]
-    assert ["m2", "m3"] == known
 
 
 async def test_ping_tells_what_is_wrong(simulator: OpenAISimulator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,11 +35,10 @@ CHUNK = {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": No
 
 @dataclass
 class Wired:
-    """An exchange with the simulator, and how its calls ended."""
+    """An exchange with the simulator."""
 
     simulator: OpenAISimulator
     exchange: ChatExchange
-    outcomes: list[AntiphonError | None]
 
     async def ask(self, delivery: Delivery = INCREMENTAL) -> Collected:
         spec = CompletionSpec()
@@ -56,8 +55,7 @@ class Wired:
 async def wired() -> AsyncGenerator[Wired, None]:
     async with OpenAISimulator(api_key=None) as simulator:
         endpoint = Endpoint(EndpointSettings(simulator.base_url))
-        outcomes: list[AntiphonError | None] = []
-        yield Wired(simulator, ChatExchange(endpoint, Dialect("acme"), lambda _, failure: outcomes.append(failure)), outcomes)
+        yield Wired(simulator, ChatExchange(endpoint, Dialect("acme")))
         await endpoint.close()
 
 
@@ -88,7 +86,6 @@ async def test_a_finished_stream_gives_its_connection_back(wired: Wired) -> None
         await wired.ask(WHOLE)
 
     assert 1 == wired.simulator.open_connections
-    assert [None] * 10 == wired.outcomes
 
 
 BROKEN: dict[str, tuple[Reply, str]] = {
@@ -131,7 +128,6 @@ async def test_broken_stream(wired: Wired, reply: Reply, reason: str) -> None:
     failure = await wired.fail()
 
     assert f"ERROR_REASON_PROVIDER_{reason}" == ErrorReason.Name(failure.reason)
-    assert [failure] == wired.outcomes
     assert failure.provider_error is not None
     assert ("acme", "sim-1") == (failure.provider_error.provider, failure.provider_error.model)
 
@@ -203,12 +199,13 @@ async def test_an_endless_stream_stops_when_its_reader_does(wired: Wired) -> Non
     batches = wired.exchange.stream(spec, "sim-1", INCREMENTAL)
     await anext(batches)
 
-    await asyncio.sleep(0.3)
-    sent = wired.simulator.requests[0].sent_events
-    await asyncio.sleep(0.3)
-
-    # A reader that does not read holds the sender up: buffers between them are full, and nothing grows.
-    assert sent == wired.simulator.requests[0].sent_events
+    # A reader that does not read holds the sender up once the buffers between them are full, and nothing grows.
+    record = wired.simulator.requests[0]
+    async with asyncio.timeout(30):
+        sent = 0
+        while sent < record.sent_events:
+            sent = record.sent_events
+            await asyncio.sleep(0.3)
     await batches.aclose()
     await wired.simulator.disconnected()
 
@@ -253,8 +250,7 @@ async def test_a_reply_that_lingers_after_its_answer_holds_neither_the_answer_no
     async with asyncio.timeout(0.9):
         for _ in range(2):
             batches = exchange.stream(CompletionSpec(), "m", INCREMENTAL)
-            async with asyncio.timeout(0.015 if linger_s < 1 else 0.5):
-                assert "a" == collect(await anext(batches)).text
+            assert "a" == collect(await anext(batches)).text
             assert [] == [batch async for batch in batches]
     await endpoint.close()
     server.close()
@@ -264,7 +260,7 @@ async def test_a_reply_that_lingers_after_its_answer_holds_neither_the_answer_no
 
 
 @pytest.mark.parametrize("reply", [Silence(), Answer(tokens=("a", "b"), delivery=Sending(stall_after=2))], ids=["silent", "stalled"])
-async def test_a_cancelled_call_tells_no_outcome(wired: Wired, reply: Reply) -> None:
+async def test_a_cancelled_call_closes_its_connection(wired: Wired, reply: Reply) -> None:
     wired.simulator.script(reply)
     asking = asyncio.create_task(wired.ask())
     await wired.simulator.received()
@@ -275,7 +271,6 @@ async def test_a_cancelled_call_tells_no_outcome(wired: Wired, reply: Reply) -> 
         await asking
 
     await wired.simulator.disconnected()
-    assert [] == wired.outcomes
 
 
 async def test_what_had_arrived_comes_before_the_failure(wired: Wired) -> None:

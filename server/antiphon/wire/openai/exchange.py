@@ -19,7 +19,7 @@ from antiphon.wire.openai.request import to_body
 from antiphon.wire.sse import EventTooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine
+    from collections.abc import AsyncGenerator, Coroutine
 
     from antiphon.api.core.v1.completion_pb2 import CompletionSpec
     from antiphon.api.core.v1.event_pb2 import Event
@@ -49,17 +49,9 @@ class ChatExchange:
     Cancelling a call, or closing its generator, closes the reply and with it the connection.
     """
 
-    def __init__(self, endpoint: Endpoint, dialect: Dialect, on_outcome: Callable[[str, AntiphonError | None], None] | None = None) -> None:
-        """Takes the endpoint.
-
-        Args:
-            endpoint: Where to ask.
-            dialect: How it wants to be asked.
-            on_outcome: Hears how each completion ended: the model's id and the failure, None where the answer is complete.
-        """
+    def __init__(self, endpoint: Endpoint, dialect: Dialect) -> None:
         self._endpoint = endpoint
         self._dialect = dialect
-        self._on_outcome = on_outcome
 
     async def stream(self, spec: CompletionSpec, model_id: str, delivery: Delivery) -> AsyncGenerator[list[Event], None]:
         """Asks for a completion and yields its events, as `ChatModel.stream` wants them.
@@ -75,9 +67,7 @@ class ChatExchange:
             response = await self._endpoint.post(COMPLETIONS_PATH, body)
             await _check(response, _EVENT_STREAM if delivery.incremental else _JSON, failures)
             if not delivery.incremental:
-                events = decoder.whole(await response.read(WHOLE_REPLY_LIMIT_BYTES))
-                self._tell(model_id, None)
-                yield events
+                yield decoder.whole(await response.read(WHOLE_REPLY_LIMIT_BYTES))
                 return
             async with contextlib.aclosing(response.chunks(delivery.merge_window_s)) as reads:
                 async for read in reads:
@@ -88,15 +78,12 @@ class ChatExchange:
                         yield events
                 else:
                     events = decoder.finish()
-                self._tell(model_id, None)
                 yield events
                 await _drain(reads)
         except _BREAKS as error:
-            failure = _to_failure(error, failures)
-            self._tell(model_id, failure)
             if arrived := decoder.salvage():
                 yield arrived
-            raise failure from error
+            raise _to_failure(error, failures) from error
         finally:
             if response is not None:
                 response.close()
@@ -140,10 +127,6 @@ class ChatExchange:
         finally:
             if response is not None:
                 response.close()
-
-    def _tell(self, model_id: str, failure: AntiphonError | None) -> None:
-        if self._on_outcome is not None:
-            self._on_outcome(model_id, failure)
 
 
 async def _check(response: Response, media_type: str, failures: Failures) -> None:

@@ -895,7 +895,7 @@ class Event(betterproto2.Message):
 
     usage_reported: "UsageReported | None" = betterproto2.field(17, betterproto2.TYPE_MESSAGE, optional=True, group="event")
     """
-    The provider reported usage; it replaces what was reported before.
+    The provider reported usage before the answer was complete; it replaces what was reported before.
     """
 
     completed: "Completed | None" = betterproto2.field(18, betterproto2.TYPE_MESSAGE, optional=True, group="event")

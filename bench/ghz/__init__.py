@@ -1,0 +1,1 @@
+"""ghz scenarios: whole calls as an independent load tool sees them."""

@@ -1,0 +1,3 @@
+module antiphon/bench/upstream
+
+go 1.24

@@ -1,0 +1,110 @@
+"""`antiphon serve`: runs the server until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from antiphon.app import Application
+from antiphon.config import ConfigError, load
+from antiphon.ports.provider_plugin import load_provider_types
+from antiphon.telemetry.log_writer import LogWriter
+from antiphon.telemetry.logs import configure_logs, logger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from antiphon.config import Config
+    from antiphon.ports.provider_plugin import ProviderType
+
+EXIT_CONFIG = 2
+EXIT_PORT = 3
+# Objects made between two runs of the collector's youngest generation; Python's default is 700.
+_GC_THRESHOLD = 20_000
+
+
+def serve(file: Path | None) -> int:
+    """Serves; returns the process's exit code."""
+    kinds = load_provider_types()
+    try:
+        config = load(kinds, file=file)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"configuration: {problem}", file=sys.stderr)
+        return EXIT_CONFIG
+    writer = LogWriter()
+    configure_logs(config.log, writer)
+    try:
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            return runner.run(_run(config, kinds))
+    finally:
+        writer.close()
+
+
+async def _run(config: Config, kinds: Mapping[str, ProviderType]) -> int:
+    # Built on the loop that it will run on: grpc.aio binds a server to the loop of its making.
+    application = Application(config, kinds)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await application.start()
+    except OSError as error:
+        host, ports = config.server.host, (config.server.grpc_port, config.server.http_port)
+        print(
+            f"cannot listen on {host} ports {ports[0]} (gRPC) and {ports[1]} (HTTP): {error}\n"
+            "Another program has one of them. Choose others: ANTIPHON_SERVER__GRPC_PORT=0 ANTIPHON_SERVER__HTTP_PORT=0 antiphon serve",
+            file=sys.stderr,
+        )
+        return EXIT_PORT
+    _greet(application, config)
+    # What is here now stays: the collector need not walk it again, nor run for every few hundred events of a stream.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD)
+    await stop.wait()
+    logger("antiphon").info("draining", grace_s=config.server.drain_grace_s)
+    await application.close()
+    logger("antiphon").info("stopped")
+    return 0
+
+
+def _greet(application: Application, config: Config) -> None:
+    host = config.server.host
+    target = f"{host}:{application.rpc.port}"
+    chat = "antiphon chat" if application.rpc.port == 50051 else f"antiphon chat --target {target}"
+    lines = [
+        f"Antiphon serves gRPC at {target}",
+        f"health, readiness and metrics at http://{host}:{application.http.port}",
+        f"models: {', '.join(config.providers)}; the default is {config.aliases.get('default', 'not set')}",
+        "",
+        f"Now type, in another terminal:  {_prefix()}{chat}",
+    ]
+    print("\n".join(lines), flush=True)
+
+
+def _prefix() -> str:
+    """The command as this installation is called: by its path where it is not on the PATH."""
+    import shutil
+    from pathlib import Path
+
+    beside = Path(sys.executable).parent
+    if shutil.which("antiphon") == str(beside / "antiphon") and not Path(".venv").is_dir():
+        return ""
+    try:
+        return f"{beside.relative_to(Path.cwd())}/"
+    except ValueError:
+        return f"{beside}/"
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()

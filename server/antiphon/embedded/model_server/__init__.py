@@ -1,0 +1,1 @@
+"""The child process that serves the embedded model in the OpenAI wire format; never imported by the Antiphon server itself."""
