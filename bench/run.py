@@ -48,7 +48,10 @@ def run(options: argparse.Namespace) -> list[Comparison]:
             servers.candidate(options.candidate, upstream.address, folder, label="candidate") as candidate,
         ):
             generator = Generator(load_binary, protoset, upstream, folder, options.connections, options.fixed_window)
-            return [compare(generator, scenario, bare, candidate, rounds=options.rounds, progress=say) for scenario in chosen]
+            try:
+                return [compare(generator, scenario, bare, candidate, rounds=options.rounds, progress=say) for scenario in chosen]
+            except LoadError as error:
+                raise LoadError(f"{error}\nThe end of the candidate's log:\n{servers.log_end(folder / 'candidate.log')}") from error
 
 
 def say(line: str) -> None:

@@ -18,7 +18,7 @@ import (
 	"antiphon/bench/upstream/tokens"
 )
 
-// maxFailures bounds how many failures are told: the first ones show the cause.
+// maxFailures bounds how many different failures are told: the first show the cause.
 const maxFailures = 5
 
 type options struct {
@@ -141,12 +141,18 @@ func run(o options) (result, error) {
 
 // judge adds to the failures what no single call can see.
 func (r *result) judge(o options, failures []error) {
-	for i, failure := range failures {
-		if i == maxFailures {
-			r.Failures = append(r.Failures, fmt.Sprintf("and %d more", len(failures)-i))
-			break
+	counts := map[string]int{}
+	texts := []string{}
+	for _, failure := range failures {
+		if counts[failure.Error()]++; counts[failure.Error()] == 1 {
+			texts = append(texts, failure.Error())
 		}
-		r.Failures = append(r.Failures, failure.Error())
+	}
+	for _, text := range texts[:min(len(texts), maxFailures)] {
+		r.Failures = append(r.Failures, fmt.Sprintf("%d x %s", counts[text], text))
+	}
+	if more := len(texts) - maxFailures; more > 0 {
+		r.Failures = append(r.Failures, fmt.Sprintf("and %d other failures", more))
 	}
 	if len(failures) > 0 || o.upstream == "" {
 		return

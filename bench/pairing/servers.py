@@ -96,6 +96,11 @@ def antiphon_config(grpc_port: int, http_port: int, base_url: str) -> dict[str, 
     }
 
 
+def log_end(log: Path) -> str:
+    """Returns the last lines of a program's log."""
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
+
+
 def free_port() -> int:
     """Returns a loopback port that nobody listens on now."""
     with socket.socket() as probe:
@@ -107,11 +112,11 @@ def _await_listening(name: str, process: subprocess.Popen[bytes], port: int, log
     give_up = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < give_up:
         if process.poll() is not None:
-            raise StartError(f"{name} ended with status {process.returncode}:\n{_tail(log)}")
+            raise StartError(f"{name} ended with status {process.returncode}:\n{log_end(log)}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.05)
-    raise StartError(f"{name} did not listen within {START_TIMEOUT_S:.0f} s:\n{_tail(log)}")
+    raise StartError(f"{name} did not listen within {START_TIMEOUT_S:.0f} s:\n{log_end(log)}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -122,7 +127,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(STOP_TIMEOUT_S)
-
-
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])

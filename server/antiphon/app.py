@@ -13,8 +13,8 @@ from antiphon.health.monitor import Component, HealthMonitor
 from antiphon.http.server import HttpServer
 from antiphon.http.site import build_site
 from antiphon.models.catalog import ModelCatalog
+from antiphon.plugins import ProviderTools
 from antiphon.ports.embedded_model import EnginePhase
-from antiphon.ports.provider_plugin import ProviderTools
 from antiphon.rpc.server import RpcServer
 from antiphon.telemetry.metrics import Metrics
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from antiphon.config import Config
+    from antiphon.plugins import ProviderType
     from antiphon.ports.chat_model import ChatModel
-    from antiphon.ports.provider_plugin import ProviderType
 
 
 class Application:

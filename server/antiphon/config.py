@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from antiphon.ports.provider_plugin import ProviderSettings, ProviderType
 
 FILE_VARIABLE = "ANTIPHON_CONFIG"
 PREFIX = "ANTIPHON_"
@@ -99,6 +98,15 @@ class ProviderSection(BaseModel):
     type: str
 
 
+class ProviderKind(Protocol):
+    """A kind of provider, as far as its settings are concerned."""
+
+    @property
+    def settings(self) -> type[BaseModel]:
+        """The model of its settings."""
+        ...
+
+
 class RawConfig(Section):
     """The file as it is written; providers' own settings are not looked at yet."""
 
@@ -140,7 +148,7 @@ class Config(BaseModel):
         return yaml.safe_dump(dumped, sort_keys=False)
 
 
-def load(kinds: Mapping[str, ProviderType], *, file: Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
+def load(kinds: Mapping[str, ProviderKind], *, file: Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
     """Loads and checks the configuration.
 
     Args:
@@ -165,7 +173,7 @@ def load(kinds: Mapping[str, ProviderType], *, file: Path | None = None, environ
     return _checked(raw, kinds)
 
 
-def _checked(raw: RawConfig, kinds: Mapping[str, ProviderType]) -> Config:
+def _checked(raw: RawConfig, kinds: Mapping[str, ProviderKind]) -> Config:
     problems: list[str] = []
     providers: dict[str, Provider] = {}
     for name, section in raw.providers.items():
@@ -174,7 +182,7 @@ def _checked(raw: RawConfig, kinds: Mapping[str, ProviderType]) -> Config:
             problems.append(f"providers.{name}.type: no provider of type {section.type!r} is installed{_nearest(section.type, kinds)}")
             continue
         try:
-            settings: ProviderSettings = kind.settings.model_validate(section.model_extra or {})
+            settings = kind.settings.model_validate(section.model_extra or {})
         except ValidationError as error:
             problems += _told(error, kind.settings, f"providers.{name}.")
             continue

@@ -8,7 +8,7 @@ import pytest
 
 from antiphon.egress.configured import Endpoint
 from antiphon.ports.embedded_model import EngineAddress
-from antiphon.ports.provider_plugin import ProviderTools
+from antiphon.plugins import ProviderTools
 from antiphon.providers.local import LocalChatModel
 from tests.conformance.chat_model import ChatModelSuite
 from tests.conformance.engines import SteadyEngine

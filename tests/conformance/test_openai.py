@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from antiphon.egress.configured import Endpoint
-from antiphon.ports.provider_plugin import ProviderTools
+from antiphon.plugins import ProviderTools
 from antiphon.providers.openai import OpenAIChatModel, OpenAISettings
 from tests.conformance.chat_model import ChatModelSuite
 from tests.conformance.engines import SteadyEngine

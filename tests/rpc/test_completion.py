@@ -143,8 +143,7 @@ async def test_a_draining_server_finishes_what_it_began(server: ServerUnderTest,
 
 
 async def test_failure_of_unpacks_nothing_from_a_bare_status(server: ServerUnderTest) -> None:
-    call = server.channel.unary_unary("/nobody/Knows")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call(b"")
+        await server.raw("/nobody/Knows", b"")
     failure = failure_of(caught.value)
     assert (grpc.StatusCode.UNIMPLEMENTED, "METHOD_NOT_FOUND") == (failure.code, failure.reason)

@@ -8,7 +8,6 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
 
 from antiphon.api.core.v1.completion_pb2 import CompletionSpec, ReasoningEffort
 from antiphon.api.core.v1.message_pb2 import Message as Turn
@@ -17,6 +16,11 @@ from antiphon.api.core.v1.tool_pb2 import Tool, ToolChoiceMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from google.protobuf.message import Message
+
+    # Two classes of the runtime, by the way a file was loaded; the stubs keep them apart.
+    Field = Any
 
 _TEXTS = (
     "",
@@ -143,7 +147,7 @@ class MessageFaker:
             if self.chance.random() < 0.5:
                 self._set(message, field, depth)
 
-    def _set(self, message: Message, field: FieldDescriptor, depth: int) -> None:
+    def _set(self, message: Message, field: Field, depth: int) -> None:
         if _is_map(field):
             self._put(message, field, depth)
         elif field.is_repeated:
@@ -162,7 +166,7 @@ class MessageFaker:
         else:
             setattr(message, field.name, self._scalar(field))
 
-    def _put(self, message: Message, field: FieldDescriptor, depth: int) -> None:
+    def _put(self, message: Message, field: Field, depth: int) -> None:
         key = self.text()[:100]
         value = field.message_type.fields_by_name["value"]
         entries = getattr(message, field.name)
@@ -171,7 +175,7 @@ class MessageFaker:
         elif depth < _DEPTH:
             self.filled(entries[key], depth + 1)
 
-    def _scalar(self, field: FieldDescriptor) -> Any:
+    def _scalar(self, field: Field) -> Any:
         if field.type == FieldDescriptor.TYPE_BYTES:
             return self.bytes()
         return _KINDS.get(field.cpp_type, lambda _: self.text())(self.chance)
@@ -248,5 +252,5 @@ def _whole(chance: random.Random, bits: int, *, signed: bool) -> int:
     return chance.choice([number for number in _WHOLE_NUMBERS if low <= number <= high])
 
 
-def _is_map(field: FieldDescriptor) -> bool:
-    return field.message_type is not None and field.message_type.GetOptions().map_entry
+def _is_map(field: Field) -> bool:
+    return bool(field.message_type is not None and field.message_type.GetOptions().map_entry)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from antiphon.api.core.v1.completion_pb2 import CompletionSpec, FinishReason
 from antiphon.api.core.v1.event_pb2 import Completed, Event, PartDelta, PartEnded, PartKind, PartStarted
 from antiphon.api.core.v1.usage_pb2 import Usage
 from antiphon.api.model.v1.model_service_pb2 import Capability, Model
 from antiphon.ports.chat_model import ChatModel, Delivery, TokenCount
-from antiphon.ports.provider_plugin import ProviderSettings, ProviderTools, ProviderType
+from antiphon.plugins import ProviderSettings, ProviderTools, ProviderType
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -75,7 +75,7 @@ class ScriptedModel:
                     raise step
                 if isinstance(step, list):
                     copies: list[Event] = []
-                    for event in step:
+                    for event in cast("list[Event]", step):
                         copy = Event()
                         copy.CopyFrom(event)
                         copies.append(copy)

@@ -16,14 +16,14 @@ from antiphon.api.completion.v1 import completion_service_pb2 as completion_pb
 from antiphon.api.core.v1.error_pb2 import ProviderError
 from antiphon.app import Application
 from antiphon.config import load
-from antiphon.ports.provider_plugin import load_provider_types
+from antiphon.plugins import load_provider_types
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     from antiphon.api.core.v1.event_pb2 import Event
-    from antiphon.ports.provider_plugin import ProviderType
+    from antiphon.plugins import ProviderType
 
 Response = TypeVar("Response", bound=Message)
 # Found once, before any event loop runs: looking for packages blocks.
@@ -53,7 +53,7 @@ def failure_of(error: grpc.aio.AioRpcError) -> Failure:
         type(one): detail.Unpack(one)
         for detail in status.details
         for one in (info, bad_request, retry, provider)
-        if detail.Is(one.DESCRIPTOR)
+        if detail.Is(one.DESCRIPTOR)  # pyright: ignore[reportArgumentType]  # the stubs keep two classes of descriptors apart
     }
     return Failure(
         code=error.code(),
@@ -78,7 +78,12 @@ class ServerUnderTest:
     async def unary(self, method: str, request: Message | bytes, response: type[Response], *, timeout_s: float | None = 20) -> Response:
         """Calls a unary method."""
         call = self.channel.unary_unary(method, request_serializer=_to_bytes, response_deserializer=response.FromString)
-        return cast("Response", await call(request, timeout=timeout_s))
+        return await call(request, timeout=timeout_s)
+
+    async def raw(self, method: str, body: bytes, metadata: Sequence[tuple[str, str | bytes]] = ()) -> bytes:
+        """Calls a unary method with metadata; bytes in, bytes out."""
+        call = cast("Any", self.channel).unary_unary(method)
+        return await call(body, metadata=tuple(metadata), timeout=20)
 
     def stream(self, method: str, request: Message | bytes, response: type[Response], *, timeout_s: float | None = 20) -> Any:
         """Calls a server-streaming method; the call can be iterated and cancelled."""
@@ -96,7 +101,7 @@ class ServerUnderTest:
 
     async def refused(self, method: str, request: Message | bytes, *, timeout_s: float | None = 20) -> Failure:
         """Calls a method that must fail; returns how."""
-        call = self.channel.unary_stream(method, request_serializer=_to_bytes, response_deserializer=None)
+        call = cast("Any", self.channel).unary_stream(method, request_serializer=_to_bytes, response_deserializer=None)
         try:
             async for _ in call(request, timeout=timeout_s):
                 pass

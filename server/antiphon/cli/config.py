@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from antiphon.config import ConfigError, load
-from antiphon.ports.provider_plugin import load_provider_types
+from antiphon.plugins import load_provider_types
 
 if TYPE_CHECKING:
     from pathlib import Path

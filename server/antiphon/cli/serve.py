@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from antiphon.app import Application
 from antiphon.config import ConfigError, load
-from antiphon.ports.provider_plugin import load_provider_types
+from antiphon.plugins import load_provider_types
 from antiphon.telemetry.log_writer import LogWriter
 from antiphon.telemetry.logs import configure_logs, logger
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from antiphon.config import Config
-    from antiphon.ports.provider_plugin import ProviderType
+    from antiphon.plugins import ProviderType
 
 EXIT_CONFIG = 2
 EXIT_PORT = 3

@@ -11,10 +11,10 @@ import aiohttp
 from yarl import URL
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import Mapping
 
 # One read takes what has arrived, at most this; aiohttp stops reading from the socket at twice as much.
-READ_BUFFER_BYTES = 2**16
+READ_BUFFER_BYTES = 2**13
 
 
 class EgressError(Exception):
@@ -49,10 +49,11 @@ class EndpointSettings:
 class Response:
     """A reply whose head has arrived. Close it, whole or not: an unread body closes its connection."""
 
-    __slots__ = ("_response", "headers", "status")
+    __slots__ = ("_begun", "_response", "headers", "status")
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
+        self._begun = False
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
@@ -72,21 +73,22 @@ class Response:
             raise EgressError(f"the reply is larger than {limit_bytes} bytes", connected=True)
         return body
 
-    async def chunks(self, window_s: float = 0) -> AsyncGenerator[bytes, None]:
-        """Yields the body as it arrives: each time all that has arrived since the time before.
+    async def next_chunk(self, window_s: float = 0) -> bytes:
+        """Returns all of the body that has arrived since the time before, or waits for more; nothing at its end.
+
+        A coroutine and no generator, because a generator more is paid for with each token.
 
         Args:
-            window_s: How long to leave what arrives unread after each chunk, in seconds.
+            window_s: How long to leave what arrives unread first, in seconds; the first chunk never waits.
 
         Raises:
             EgressError: The body broke off.
         """
-        read = self._response.content.readany
         try:
-            while chunk := await read():
-                yield chunk
-                if window_s:
-                    await self._leave_unread(window_s)
+            if window_s and self._begun:
+                await self._leave_unread(window_s)
+            self._begun = True
+            return await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
             raise EgressError("the reply broke off", connected=True) from error
 

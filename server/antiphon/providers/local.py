@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antiphon.api.model.v1 import model_service_pb2 as model_pb2
 from antiphon.egress.configured import EndpointSettings
+from antiphon.plugins import ProviderSettings, ProviderTools, ProviderType, hookimpl
 from antiphon.ports.chat_model import TokenCount
 from antiphon.ports.embedded_model import EnginePhase
-from antiphon.ports.provider_plugin import ProviderSettings, ProviderTools, ProviderType, hookimpl
 from antiphon.wire.openai.dialect import Dialect
 from antiphon.wire.openai.exchange import ChatExchange
 

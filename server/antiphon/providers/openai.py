@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 from antiphon.api.model.v1 import model_service_pb2 as model_pb2
 from antiphon.egress.configured import EndpointSettings
 from antiphon.errors import AntiphonError
+from antiphon.plugins import ProviderSettings, ProviderTools, ProviderType, hookimpl
 from antiphon.ports.chat_model import TokenCount
-from antiphon.ports.provider_plugin import ProviderSettings, ProviderTools, ProviderType, hookimpl
 from antiphon.wire.openai.dialect import CAPABILITIES, Dialect, MaxTokensParameter, ReasoningField
 from antiphon.wire.openai.exchange import ChatExchange
 from antiphon.wire.openai.failures import Failures

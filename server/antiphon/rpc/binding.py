@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -17,7 +16,7 @@ from antiphon.rpc.guard import guarded
 from antiphon.rpc.status import status_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
     from google.protobuf.message import Message
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from antiphon.rpc.in_flight import InFlight
 
     UnaryMethod = Callable[[Any, Any], Awaitable[Message]]
-    StreamMethod = Callable[[Any, Any], AsyncGenerator[Message, None]]
+    StreamMethod = Callable[[Any, Any, Send], Awaitable[None]]
     Context = grpc.aio.ServicerContext[bytes, bytes]
 
 STATUS_TRAILER = "grpc-status-details-bin"
@@ -36,6 +35,9 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 class ContractHandlers(grpc.GenericRpcHandler):
     """Serves the contract's services from their descriptors: a method's name in snake case is the servicer's function.
+
+    A unary method's function returns the answer; a streaming one's is given where to send its answers, because a generator more would be paid for with
+    each of them.
 
     Requests are not decoded by the runtime, which would answer an undecodable one itself: the chain decodes them inside the guard.
     """
@@ -77,14 +79,15 @@ class ContractHandlers(grpc.GenericRpcHandler):
 
     def _bind_unary(self, method: RpcMethod, handler: Handler) -> Callable[[bytes, Context], Awaitable[bytes]]:
         async def unary(body: bytes, context: Context) -> bytes:
+            call = self._incoming(method, body, context)
             reply = b""
 
             async def send(message: Message) -> None:
                 nonlocal reply
                 reply = message.SerializeToString()
+                call.messages_sent += 1
 
             with self._in_flight.entered() as draining:
-                call = self._incoming(method, body, context)
                 status = status_of(_DRAINING) if draining else await guarded(handler, call, send)
                 if status is not None:
                     await close_with(context, status)
@@ -94,11 +97,13 @@ class ContractHandlers(grpc.GenericRpcHandler):
 
     def _bind_stream(self, method: RpcMethod, handler: Handler) -> Callable[[bytes, Context], Awaitable[None]]:
         async def stream(body: bytes, context: Context) -> None:
+            call = self._incoming(method, body, context)
+
             async def send(message: Message) -> None:
                 await context.write(message.SerializeToString())
+                call.messages_sent += 1
 
             with self._in_flight.entered() as draining:
-                call = self._incoming(method, body, context)
                 status = status_of(_DRAINING) if draining else await guarded(handler, call, send)
                 if status is not None:
                     await close_with(context, status)
@@ -119,17 +124,13 @@ async def close_with(context: grpc.aio.ServicerContext[Any, Any], status: Status
 def _unary(function: UnaryMethod) -> Handler:
     async def handler(call: IncomingCall, send: Send) -> None:
         await send(await function(call.request, call.context))
-        call.messages_sent += 1
 
     return handler
 
 
 def _streaming(function: StreamMethod) -> Handler:
     async def handler(call: IncomingCall, send: Send) -> None:
-        async with aclosing(function(call.request, call.context)) as messages:
-            async for message in messages:
-                await send(message)
-                call.messages_sent += 1
+        await function(call.request, call.context, send)
 
     return handler
 

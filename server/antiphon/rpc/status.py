@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from antiphon.api.core.v1.error_pb2 import ProviderError
 from antiphon.errors import AntiphonError, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from google.protobuf.message import Message
 
+    from antiphon.errors import FieldViolation
+
 DOMAIN = "antiphon.api"
-# Status details travel in a trailer, whose usual limit is 8 KiB for all of them: what a caller sent must not make it burst.
+# A status travels in trailers, whose usual limit is 8 KiB for all of them, the details in base64 and the message percent-encoded: what a caller or a
+# provider sent must not make them burst. All limits are bytes.
 _MESSAGE_LIMIT = 1024
-_METADATA_LIMIT = 256
+_ENCODED_MESSAGE_LIMIT = 1536
+_DETAILS_LIMIT = 4608
+_VALUE_LIMIT = 256
+_WRAPPING = 64
+_NAME_LIMIT = 64
+_METADATA_LIMIT = 8
 _VIOLATIONS_LIMIT = 16
+_LONGEST_RETRY_S = 86_400.0
 
 CODES: dict[Reason, int] = {
     Reason.ERROR_REASON_UNDECODABLE_REQUEST: Code.INVALID_ARGUMENT,
@@ -57,27 +71,50 @@ CODES: dict[Reason, int] = {
 
 
 def status_of(error: AntiphonError) -> Status:
-    """Returns the status that tells a caller of the error, details included."""
+    """Returns the status that tells a caller of the error, details included. It fits the trailers whatever the error holds."""
     reason = error.reason
-    status = Status(code=CODES[reason], message=_cut(error.message, _MESSAGE_LIMIT))
-    metadata = {key: _cut(value, _METADATA_LIMIT) for key, value in error.metadata.items()}
-    _attach(status, ErrorInfo(reason=reason_name(reason), domain=DOMAIN, metadata=metadata))
-    if error.violations:
-        bad_request = BadRequest()
-        for violation in error.violations[:_VIOLATIONS_LIMIT]:
-            bad_request.field_violations.add(
-                field=_cut(violation.field, _METADATA_LIMIT),
-                description=_cut(violation.description, _METADATA_LIMIT),
-                reason=violation.rule,
-            )
-        _attach(status, bad_request)
-    if error.retry_after_s is not None:
+    status = Status(code=CODES[reason], message=_cut_message(error.message))
+    metadata = {_cut(key, _NAME_LIMIT): _cut(value, _VALUE_LIMIT) for key, value in list(error.metadata.items())[:_METADATA_LIMIT]}
+    details: list[Message] = [ErrorInfo(reason=reason_name(reason), domain=DOMAIN, metadata=metadata)]
+    if error.retry_after_s is not None and not math.isnan(error.retry_after_s):
         retry = RetryInfo()
-        retry.retry_delay.FromNanoseconds(round(error.retry_after_s * 1e9))
-        _attach(status, retry)
+        retry.retry_delay.FromNanoseconds(round(min(max(error.retry_after_s, 0.0), _LONGEST_RETRY_S) * 1e9))
+        details.append(retry)
     if error.provider_error is not None:
-        _attach(status, error.provider_error)
+        details.append(_cut_provider_error(error.provider_error))
+    if error.violations:
+        room = _DETAILS_LIMIT - status.ByteSize() - sum(detail.ByteSize() + _WRAPPING for detail in details) - _WRAPPING
+        details.insert(1, _bad_request(error.violations, room))
+    for detail in details:
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
     return status
+
+
+def _bad_request(violations: Sequence[FieldViolation], room: int) -> BadRequest:
+    """Tells the first violations, as many as there is room for."""
+    bad_request = BadRequest()
+    for violation in violations[:_VIOLATIONS_LIMIT]:
+        bad_request.field_violations.add(
+            field=_cut(violation.field, _VALUE_LIMIT),
+            description=_cut(violation.description, _VALUE_LIMIT),
+            reason=_cut(violation.rule, _NAME_LIMIT),
+        )
+        if bad_request.ByteSize() > room:
+            del bad_request.field_violations[-1]
+            break
+    return bad_request
+
+
+def _cut_provider_error(error: ProviderError) -> ProviderError:
+    return ProviderError(
+        provider=_cut(error.provider, _NAME_LIMIT),
+        model=_cut(error.model, _VALUE_LIMIT),
+        http_status=error.http_status,
+        code=_cut(error.code, _VALUE_LIMIT),
+        request_id=_cut(error.request_id, _VALUE_LIMIT),
+    )
 
 
 def internal_error(call_id: str) -> AntiphonError:
@@ -97,11 +134,13 @@ def code_name(code: int) -> str:
     return Code.Name(code)  # pyright: ignore[reportArgumentType]  # any code of the table has a name
 
 
-def _attach(status: Status, detail: Message) -> None:
-    packed = AnyMessage()
-    packed.Pack(detail)
-    status.details.append(packed)
+def _cut_message(text: str) -> str:
+    cut = _cut(text, _MESSAGE_LIMIT)
+    # A character that is not printable ASCII takes three times its bytes in the trailer.
+    return cut if len(quote(cut)) <= _ENCODED_MESSAGE_LIMIT else _cut(cut, _ENCODED_MESSAGE_LIMIT // 3)
 
 
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _cut(text: str, limit_bytes: int) -> str:
+    """Cuts at a character's end; half a surrogate, which no message can hold, becomes a question mark."""
+    data = text[: limit_bytes + 1].encode("utf-8", "replace")
+    return data.decode() if len(data) <= limit_bytes else data[: limit_bytes - len("…".encode())].decode("utf-8", "ignore") + "…"

@@ -6,17 +6,17 @@ request is bounded by its fields as well as by its bytes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from google.protobuf.descriptor import Descriptor
+    from google.protobuf.message import Message
 
 _VARINT, _LENGTH = 0, 2
 # Fixed-width values of 8 and 4 bytes; the marks of a group's start and end, which hold nothing themselves.
 _SIZES = {1: 8, 5: 4, 3: 0, 4: 0}
 
 
-def fields_beyond(body: bytes, message: Descriptor, most: int) -> bool:
+def fields_beyond(body: bytes, message: type[Message], most: int) -> bool:
     """Says whether a message has more fields than so many, those of the messages inside it included.
 
     A field takes two bytes at least, so a short message is not looked at. Bytes that are no message end the count: decoding refuses them.
@@ -24,7 +24,7 @@ def fields_beyond(body: bytes, message: Descriptor, most: int) -> bool:
     if len(body) <= 2 * most:
         return False
     count = 0
-    waiting: list[tuple[int, int, Descriptor]] = [(0, len(body), message)]
+    waiting: list[tuple[int, int, Any]] = [(0, len(body), message.DESCRIPTOR)]
     while waiting:
         at, end, descriptor = waiting.pop()
         known = descriptor.fields_by_number

@@ -11,7 +11,7 @@ from antiphon.errors import AntiphonError, Reason, UnavailableError
 from antiphon.ports.call import CallContext
 from antiphon.ports.chat_model import Delivery, TokenCount
 from antiphon.ports.embedded_model import EngineAddress, EnginePhase
-from antiphon.ports.provider_plugin import ProviderTools, load_provider_types
+from antiphon.plugins import ProviderTools, load_provider_types
 from antiphon.providers.local import LocalChatModel
 from tests.conformance.answers import Answer, collect
 from tests.conformance.engines import SteadyEngine

@@ -14,7 +14,7 @@ from antiphon.egress.configured import Endpoint
 from antiphon.errors import AntiphonError, Reason
 from antiphon.ports.call import CallContext
 from antiphon.ports.chat_model import Delivery
-from antiphon.ports.provider_plugin import ProviderTools, load_provider_types
+from antiphon.plugins import ProviderTools, load_provider_types
 from antiphon.providers import openai as openai_module
 from antiphon.providers.openai import ModelSettings, OpenAIChatModel, OpenAISettings, PriceSettings
 from antiphon.wire.openai.dialect import CAPABILITIES

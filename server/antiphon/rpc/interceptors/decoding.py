@@ -38,7 +38,7 @@ class Decoding:
                 metadata={"size_bytes": str(size_bytes), "limit_bytes": str(self._limit_bytes)},
             )
         request = call.method.request_type()
-        if fields_beyond(call.body, request.DESCRIPTOR, _MOST_FIELDS):
+        if fields_beyond(call.body, call.method.request_type, _MOST_FIELDS):
             raise InvalidRequestError(
                 Reason.ERROR_REASON_REQUEST_TOO_LARGE,
                 f"the request has more than {_MOST_FIELDS} fields, those of its messages and parts included",

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from antiphon.api.completion.v1 import completion_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from antiphon.completion.service import CompletionService
     from antiphon.ports.call import CallContext
+    from antiphon.rpc.call import Send
 
 
 class CompletionServicer:
@@ -24,15 +23,13 @@ class CompletionServicer:
         """Answers in one message."""
         return pb.CompleteResponse(completion=await self._completions.complete(request.spec, call))
 
-    async def stream_complete(
-        self, request: pb.StreamCompleteRequest, call: CallContext
-    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
+    async def stream_complete(self, request: pb.StreamCompleteRequest, call: CallContext, send: Send) -> None:
         """Answers in events."""
         window_s = request.merge_window.ToTimedelta().total_seconds()
         async with aclosing(self._completions.stream(request.spec, call, window_s)) as batches:
             async for batch in batches:
                 for event in batch:
-                    yield pb.StreamCompleteResponse(event=event)
+                    await send(pb.StreamCompleteResponse(event=event))
 
     async def count_tokens(self, request: pb.CountTokensRequest, call: CallContext) -> pb.CountTokensResponse:
         """Counts the input's tokens."""

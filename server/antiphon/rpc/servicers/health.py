@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from antiphon.api.health.v1 import health_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from antiphon.health.monitor import HealthMonitor
     from antiphon.ports.call import CallContext
+    from antiphon.rpc.call import Send
 
 
 class HealthServicer:
@@ -25,10 +24,10 @@ class HealthServicer:
         del call
         return pb.CheckHealthResponse(report=await self._monitor.report(list(request.components)))
 
-    async def watch_health(self, request: pb.WatchHealthRequest, call: CallContext) -> AsyncGenerator[pb.WatchHealthResponse, None]:
+    async def watch_health(self, request: pb.WatchHealthRequest, call: CallContext, send: Send) -> None:
         """Reports now and on every change."""
         del call
         interval_s = request.interval.ToTimedelta().total_seconds()
         async with aclosing(self._monitor.watch(interval_s)) as reports:
             async for report in reports:
-                yield pb.WatchHealthResponse(report=report)
+                await send(pb.WatchHealthResponse(report=report))

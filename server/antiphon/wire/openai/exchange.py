@@ -69,17 +69,16 @@ class ChatExchange:
             if not delivery.incremental:
                 yield decoder.whole(await response.read(WHOLE_REPLY_LIMIT_BYTES))
                 return
-            async with contextlib.aclosing(response.chunks(delivery.merge_window_s)) as reads:
-                async for read in reads:
-                    events = decoder.feed(read)
-                    if decoder.ended:
-                        break
-                    if events:
-                        yield events
-                else:
-                    events = decoder.finish()
-                yield events
-                await _drain(reads)
+            while read := await response.next_chunk(delivery.merge_window_s):
+                events = decoder.feed(read)
+                if decoder.ended:
+                    break
+                if events:
+                    yield events
+            else:
+                events = decoder.finish()
+            yield events
+            await _drain(response)
         except _BREAKS as error:
             if arrived := decoder.salvage():
                 yield arrived
@@ -158,8 +157,8 @@ def _to_failure(error: Exception, failures: Failures) -> AntiphonError:
     return failures.malformed(str(error))
 
 
-async def _drain(reads: AsyncGenerator[bytes, None]) -> None:
+async def _drain(response: Response) -> None:
     with contextlib.suppress(EgressError, TimeoutError):
         async with asyncio.timeout(_DRAIN_TIMEOUT_S):
-            async for _ in reads:
+            while await response.next_chunk():
                 pass

@@ -1,0 +1,164 @@
+"""Makes calls on a synchronous `grpc` channel: serialization, retries, typed errors.
+
+Why synchronous gRPC, and not the asynchronous face in a private loop thread: `grpc.aio` polls for one event loop per process (grpc#42357), so a private
+loop would fight with an application's own; a blocked call here notices Ctrl-C within 0.1 s, because the gRPC core's waits are cut short to run signal
+handlers, whereas a wait on another thread's future leaves the call running; and a channel is opened at its first use, so a client made before `fork`
+(a pre-forking web server, multiprocessing) opens one of its own in each child. What neither can do is go on using in a child a connection that the
+parent had open; the child opens its own instead.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Generic
+
+import grpc
+
+from antiphon_client.errors import AntiphonError, CallCancelledError, error_from_status
+from antiphon_client.methods import Method, RequestT, ResponseT
+from antiphon_client.retry import RetrySchedule
+
+if TYPE_CHECKING:
+    from antiphon_client.call_options import CallDefaults, CallOptions
+    from antiphon_client.connection import Connection
+
+
+class Transport:
+    """A lazily opened channel and the calls on it. Threads may share it."""
+
+    def __init__(self, connection: Connection, defaults: CallDefaults) -> None:
+        self.defaults = defaults
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._channel: grpc.Channel | None = None
+        self._process_id = 0
+
+    @property
+    def channel(self) -> grpc.Channel:
+        """The channel; opened at its first use in this process, connected at its first call."""
+        with self._lock:
+            if self._channel is None or self._process_id != os.getpid():
+                self._channel, self._process_id = _open_channel(self._connection), os.getpid()
+            return self._channel
+
+    def unary(self, method: Method[RequestT, ResponseT], request: RequestT, options: CallOptions) -> ResponseT:
+        """Makes a unary call, and makes it again where that is safe.
+
+        Raises:
+            AntiphonError: The call failed.
+        """
+        schedule = _schedule(method, options)
+        call: Any = self.channel.unary_unary(method.path, request_serializer=bytes, response_deserializer=method.response_type.parse)
+        while True:
+            try:
+                return _completed(call.future(request, timeout=schedule.remaining_s, metadata=options.metadata))
+            except grpc.RpcError as failure:
+                error = _typed(failure)
+            wait_s = schedule.wait_before_retry_s(error)
+            if wait_s is None:
+                raise error
+            time.sleep(wait_s)
+
+    def stream(self, method: Method[RequestT, ResponseT], request: RequestT, options: CallOptions) -> MessageStream[ResponseT]:
+        """Prepares a call that streams; it starts with the first `receive`."""
+        return MessageStream(self, method, request, options)
+
+    def close(self) -> None:
+        """Closes the channel; calls that still run are cancelled. The next call would open it anew."""
+        with self._lock:
+            channel, self._channel = self._channel, None
+        if channel is not None and self._process_id == os.getpid():
+            channel.close()
+
+
+class MessageStream(Generic[ResponseT]):
+    """The messages of one streaming call. The call is made again, where that is safe, until its first message is there; never afterwards."""
+
+    def __init__(self, transport: Transport, method: Method[Any, ResponseT], request: Any, options: CallOptions) -> None:
+        self._transport = transport
+        self._method = method
+        self._request = request
+        self._options = options
+        self._schedule: RetrySchedule | None = None
+        self._call: Any = None
+        self._any_received = False
+        self._ended = False
+        self._failure: AntiphonError | None = None
+
+    def receive(self) -> ResponseT | None:
+        """The next message; None at the end.
+
+        Raises:
+            AntiphonError: The call failed, or was cancelled by `cancel`.
+        """
+        if self._ended:
+            return None
+        schedule = self._schedule = self._schedule or _schedule(self._method, self._options)
+        while self._failure is None:
+            try:
+                self._call = self._call or self._start(schedule.remaining_s)
+                message = next(self._call)
+            except StopIteration:
+                self._ended = True
+                return None
+            except grpc.RpcError as failure:
+                self._retry_or_fail(schedule, failure)
+            except BaseException:  # Ctrl-C
+                self.cancel()
+                raise
+            else:
+                self._any_received = True
+                return message
+        raise self._failure
+
+    def cancel(self) -> None:
+        """Ends the call at once, if it has not ended. Safe to repeat, and from another thread."""
+        if self._ended or self._failure is not None:
+            return
+        self._failure = CallCancelledError(grpc.StatusCode.CANCELLED, "the stream was left before its end")
+        if self._call is not None:
+            self._call.cancel()
+
+    def _start(self, timeout_s: float | None) -> Any:
+        call: Any = self._transport.channel.unary_stream(
+            self._method.path, request_serializer=bytes, response_deserializer=self._method.response_type.parse
+        )
+        return call(self._request, timeout=timeout_s, metadata=self._options.metadata)
+
+    def _retry_or_fail(self, schedule: RetrySchedule, failure: grpc.RpcError) -> None:
+        error = _typed(failure)
+        wait_s = None if self._any_received else schedule.wait_before_retry_s(error)
+        if wait_s is None:
+            self._failure = self._failure or error
+        else:
+            self._call = None
+            time.sleep(wait_s)
+
+
+def _schedule(method: Method[Any, Any], options: CallOptions) -> RetrySchedule:
+    return RetrySchedule(no_side_effects=method.no_side_effects, retries=options.retries, timeout_s=options.timeout_s)
+
+
+def _completed(pending: Any) -> Any:
+    # Not the plain blocking call: interrupted by Ctrl-C, that one never gives its two descriptors back (seen with grpcio 1.85).
+    try:
+        return pending.result()
+    except BaseException:
+        pending.cancel()
+        raise
+
+
+def _typed(failure: Any) -> AntiphonError:
+    # What synchronous gRPC raises is the call itself, which its type does not say.
+    error = error_from_status(failure.code(), failure.details() or "", failure.trailing_metadata() or ())
+    error.__cause__ = failure
+    return error
+
+
+def _open_channel(connection: Connection) -> grpc.Channel:
+    credentials = connection.credentials()
+    if credentials is None:
+        return grpc.insecure_channel(connection.target, options=connection.options)
+    return grpc.secure_channel(connection.target, credentials, options=connection.options)

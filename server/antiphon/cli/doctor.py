@@ -1,0 +1,62 @@
+"""`antiphon doctor`: what works here, what does not, and how to mend it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from antiphon.cli.findings import Finding, Verdict
+from antiphon.cli.machine_checks import check_disk, check_embedded_model, check_memory, check_ports, check_python, check_terminal
+from antiphon.cli.server_checks import check_server
+from antiphon.config import ConfigError, load
+from antiphon.plugins import load_provider_types
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from antiphon.config import Config
+
+_MARKS = {Verdict.WORKS: ("ok", "green"), Verdict.NOTE: ("note", "yellow"), Verdict.BROKEN: ("broken", "red")}
+
+
+def examine(config_file: Path | None, target: str | None, *, as_json: bool) -> int:
+    """Looks at everything and says what it found; returns 1 when something that is needed is broken, else 0."""
+    findings = _findings(config_file, target)
+    broken = any(finding.verdict is Verdict.BROKEN for finding in findings)
+    if as_json:
+        typer.echo(
+            json.dumps({"healthy": not broken, "findings": [finding.to_dict() for finding in findings]}, ensure_ascii=False, indent=2)
+        )
+        return int(broken)
+    width = max(len(finding.subject) for finding in findings)
+    colours = sys.stdout.isatty()
+    for finding in findings:
+        word, colour = _MARKS[finding.verdict]
+        mark = typer.style(f"{word:<6}", fg=colour if colours else None)
+        typer.echo(f"{mark}  {finding.subject:<{width}}  {finding.told}")
+        if finding.mend:
+            typer.echo(f"{'':<6}  {'':<{width}}  -> {finding.mend}")
+    typer.echo("Something that is needed is broken." if broken else "All that is needed works.")
+    return int(broken)
+
+
+def _findings(config_file: Path | None, target: str | None) -> list[Finding]:
+    config, findings = _configuration(config_file)
+    server, served = check_server(target)
+    findings = [check_python(), *findings]
+    if config is not None:
+        findings += [check_embedded_model(config), check_memory(config)]
+        findings += check_ports(config, served=served)
+    return [*findings, check_disk(), check_terminal(), *server]
+
+
+def _configuration(file: Path | None) -> tuple[Config | None, list[Finding]]:
+    try:
+        config = load(load_provider_types(), file=file)
+    except ConfigError as error:
+        mend = "correct it; `antiphon config check` looks again"
+        return None, [Finding("configuration", Verdict.BROKEN, problem, mend) for problem in error.problems]
+    return config, [Finding("configuration", Verdict.WORKS, f"providers: {', '.join(config.providers)}")]

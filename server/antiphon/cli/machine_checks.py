@@ -1,0 +1,124 @@
+"""What the doctor looks at on this machine."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from antiphon.cli.findings import Finding, Verdict
+from antiphon.embedded.model_config import locate_model_files
+from antiphon.embedded.model_errors import EmbeddedModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from antiphon.config import Config
+
+_OLDEST_PYTHON = (3, 11)
+# The server idle (120 MB at most) and the packaged model with its caches (350 MB), with room to spare.
+_LEAST_MEMORY_BYTES = 700 * 2**20
+_LEAST_DISK_BYTES = 500 * 2**20
+
+
+def check_python() -> Finding:
+    """Whether this Python is new enough."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] >= _OLDEST_PYTHON:
+        return Finding("Python", Verdict.WORKS, version)
+    return Finding("Python", Verdict.BROKEN, version, "install Python 3.11 or newer")
+
+
+def check_embedded_model(config: Config) -> Finding:
+    """Whether the embedded model's packages and weights are here, where a provider needs them."""
+    try:
+        files = locate_model_files(config.embedded_model.weights)
+    except EmbeddedModelError as error:
+        needed = any(provider.type == "local" for provider in config.providers.values())
+        mend = "`make run` installs it; or configure another provider and leave `local` out"
+        return Finding("embedded model", Verdict.BROKEN if needed else Verdict.NOTE, str(error), mend if needed else "")
+    return Finding("embedded model", Verdict.WORKS, f"{files.gguf.name}, {_megabytes(files.gguf.stat().st_size)}")
+
+
+def check_memory(config: Config) -> Finding:
+    """Whether there is memory for the server and, where it is used, the embedded model."""
+    available = _available_memory_bytes()
+    if available is None:
+        return Finding("memory", Verdict.NOTE, "this system does not say how much is free")
+    embedded = any(provider.type == "local" for provider in config.providers.values())
+    if available >= _LEAST_MEMORY_BYTES or not embedded:
+        return Finding("memory", Verdict.WORKS, f"{_megabytes(available)} free")
+    mend = f"the embedded model wants {_megabytes(_LEAST_MEMORY_BYTES)}; lower embedded_model.slots or embedded_model.context_tokens"
+    return Finding("memory", Verdict.NOTE, f"{_megabytes(available)} free", mend)
+
+
+def check_disk() -> Finding:
+    """Whether there is room where the server would write."""
+    free = shutil.disk_usage(Path.cwd()).free
+    if free >= _LEAST_DISK_BYTES:
+        return Finding("disk", Verdict.WORKS, f"{_megabytes(free)} free")
+    return Finding("disk", Verdict.NOTE, f"{_megabytes(free)} free", "make room on this disk")
+
+
+def check_ports(config: Config, *, served: bool) -> Iterator[Finding]:
+    """Whether the server's ports are free, or taken by a server that answers.
+
+    Args:
+        config: The configuration.
+        served: Whether an Antiphon server answers here; then its ports are rightly taken.
+    """
+    section = config.server
+    for name, port in (("gRPC port", section.grpc_port), ("HTTP port", section.http_port)):
+        if port == 0:
+            yield Finding(name, Verdict.WORKS, "any free one")
+            continue
+        problem = _bind_problem(section.host, port)
+        if problem is None:
+            yield Finding(name, Verdict.WORKS, f"{section.host}:{port} is free")
+        elif served and problem == errno.EADDRINUSE:
+            yield Finding(name, Verdict.WORKS, f"{section.host}:{port} is taken, by a server that answers as far as can be seen")
+        else:
+            key = name.split()[0].lower()
+            mend = f"end what has it, or set server.{key}_port (ANTIPHON_SERVER__{key.upper()}_PORT)"
+            yield Finding(name, Verdict.BROKEN, f"{section.host}:{port}: {errno.errorcode.get(problem, problem)}", mend)
+
+
+def check_terminal() -> Finding:
+    """Whether the chat can draw here."""
+    encoding = (sys.stdout.encoding or "unknown").lower()
+    if not sys.stdout.isatty():
+        return Finding("terminal", Verdict.NOTE, "the output is no terminal; `antiphon chat` prints plain text")
+    if "utf" not in encoding:
+        return Finding("terminal", Verdict.NOTE, f"its encoding is {encoding}", "set a UTF-8 locale, as in LC_ALL=C.UTF-8")
+    from rich.console import Console
+
+    console = Console()
+    return Finding("terminal", Verdict.WORKS, f"{console.width} x {console.height}, colours: {console.color_system or 'none'}")
+
+
+def _available_memory_bytes() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _bind_problem(host: str, port: int) -> int | None:
+    """The error number of an attempt to listen there; None where it worked."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As the server does, which need not wait for connections of an earlier one to time out.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno
+    return None
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:,.0f} MB"
