@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, cast
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from google.protobuf.descriptor_pb2 import (
@@ -37,8 +38,8 @@ class ProtoPrinter:
     def __init__(self, file: FileDescriptorProto) -> None:
         self._file = file
         self._pool = descriptor_pool.DescriptorPool()
-        for dependency in (descriptor_pb2, *_well_known(file)):
-            self._pool.AddSerializedFile(dependency.DESCRIPTOR.serialized_pb)
+        for dependency in (descriptor_pb2.DESCRIPTOR.serialized_pb, *_well_known(file)):
+            self._pool.AddSerializedFile(dependency)
         self._pool.AddSerializedFile(file.SerializeToString())
         self._lines: list[str] = []
 
@@ -136,12 +137,10 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _well_known(file: FileDescriptorProto) -> list[object]:
-    modules: list[object] = []
-    for name in file.dependency:
-        if name != "google/protobuf/descriptor.proto":
-            modules.append(importlib.import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2"))
-    return modules
+def _well_known(file: FileDescriptorProto) -> list[bytes]:
+    names = [name for name in file.dependency if name != "google/protobuf/descriptor.proto"]
+    modules: list[Any] = [importlib.import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2") for name in names]
+    return [module.DESCRIPTOR.serialized_pb for module in modules]
 
 
 def import_google_rpc(target: Path) -> None:
@@ -168,7 +167,7 @@ def import_buf_validate(target: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "set.binpb"
         well_known = Path(protoc.__file__).parent / "_proto"
-        status = protoc.main(["protoc", f"-I{root}", f"-I{well_known}", f"--descriptor_set_out={out}", original.name])
+        status = cast("Any", protoc).main(["protoc", f"-I{root}", f"-I{well_known}", f"--descriptor_set_out={out}", original.name])
         if status != 0:
             raise ValueError(f"the printed {original.name!r} does not compile")
         compiled = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file[0]

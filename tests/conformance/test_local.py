@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from antiphon.egress.configured import Endpoint
-from antiphon.ports.embedded_model import EngineAddress
 from antiphon.plugins import ProviderTools
+from antiphon.ports.embedded_model import EngineAddress
 from antiphon.providers.local import LocalChatModel
 from tests.conformance.chat_model import ChatModelSuite
 from tests.conformance.engines import SteadyEngine

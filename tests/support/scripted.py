@@ -10,8 +10,8 @@ from antiphon.api.core.v1.completion_pb2 import CompletionSpec, FinishReason
 from antiphon.api.core.v1.event_pb2 import Completed, Event, PartDelta, PartEnded, PartKind, PartStarted
 from antiphon.api.core.v1.usage_pb2 import Usage
 from antiphon.api.model.v1.model_service_pb2 import Capability, Model
-from antiphon.ports.chat_model import ChatModel, Delivery, TokenCount
 from antiphon.plugins import ProviderSettings, ProviderTools, ProviderType
+from antiphon.ports.chat_model import ChatModel, Delivery, TokenCount
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence

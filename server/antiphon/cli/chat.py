@@ -39,6 +39,17 @@ class Settings:
     as_json: bool
     state_home: Path
 
+    def open_conversation(self, client: Client) -> Conversation | None:
+        """A conversation with the model that was named, else with what the server calls `default`, else with its first; None where it has none."""
+        model = self.model
+        if model is None:
+            found = list(client.models.list())
+            model = next((one.name for one in found if "default" in one.aliases), found[0].name if found else None)
+        if model is None:
+            say("the server has no model; `antiphon doctor` says why")
+            return None
+        return Conversation(model, self.system)
+
     def ask(self, client: Client, conversation: Conversation, question: str) -> CompletionStream:
         """Starts an answer."""
         parameters: Any = {"temperature": self.temperature, "max_output_tokens": self.max_tokens}
@@ -51,7 +62,7 @@ def chat(prompt: str | None, settings: Settings, target: str | None) -> int:
     if prompt is None and at_terminal and not settings.as_json:
         from antiphon.cli.chat_session import converse
 
-        return with_client(target, partial(converse, settings=settings, open_conversation=_open_conversation))
+        return with_client(target, partial(converse, settings=settings))
     question = "\n\n".join(part for part in (prompt or "", _piped_in()) if part.strip())
     if not question:
         say("nothing was asked; give a PROMPT, pipe one in, or run `antiphon chat` in a terminal")
@@ -60,7 +71,7 @@ def chat(prompt: str | None, settings: Settings, target: str | None) -> int:
 
 
 def _answer_once(client: Client, *, question: str, settings: Settings) -> int:
-    conversation = _open_conversation(client, settings)
+    conversation = settings.open_conversation(client)
     if conversation is None:
         return EXIT_NOT_FOUND
     stream = settings.ask(client, conversation, question)
@@ -75,18 +86,6 @@ def _answer_once(client: Client, *, question: str, settings: Settings) -> int:
     else:
         show_plain(stream)
     return EXIT_OK
-
-
-def _open_conversation(client: Client, settings: Settings) -> Conversation | None:
-    """A conversation with the model that was named, else with what the server calls `default`, else with its first."""
-    model = settings.model
-    if model is None:
-        found = list(client.models.list())
-        model = next((one.name for one in found if "default" in one.aliases), found[0].name if found else None)
-    if model is None:
-        say("the server has no model; `antiphon doctor` says why")
-        return None
-    return Conversation(model, settings.system)
 
 
 def _piped_in() -> str:

@@ -16,7 +16,6 @@ from antiphon.cli.failures import EXIT_NOT_FOUND, EXIT_OK, explain
 from antiphon_client import AntiphonError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from antiphon.cli.chat import Settings
@@ -26,13 +25,13 @@ if TYPE_CHECKING:
 _PROMPT = FormattedText([("bold fg:ansicyan", "you › ")])  # noqa: RUF001  # a prompt's mark
 
 
-def converse(client: Client, *, settings: Settings, open_conversation: Callable[[Client, Settings], Conversation | None]) -> int:
+def converse(client: Client, *, settings: Settings) -> int:
     """Talks until the person leaves; returns the exit code.
 
     Raises:
         AntiphonError: The server did not answer at the start. Later failures are shown, and the conversation goes on.
     """
-    conversation = open_conversation(client, settings)
+    conversation = settings.open_conversation(client)
     if conversation is None:
         return EXIT_NOT_FOUND
     console = Console()

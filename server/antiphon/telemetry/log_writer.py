@@ -6,9 +6,13 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from io import RawIOBase
 
 _MOST_LINES = 10_000
+_RETRY_S = 0.01
 # Waking the thread for each line would cost a busy server more than the lines do.
 _GATHER_S = 0.05
 
@@ -16,9 +20,10 @@ _GATHER_S = 0.05
 class LogWriter:
     """Writes lines in batches from its own thread; past 10,000 waiting lines the oldest are dropped and their number is told."""
 
-    def __init__(self, stream: BinaryIO | None = None) -> None:
-        self._stream = stream or sys.stderr.buffer
-        self._lines: deque[bytes] = deque()
+    def __init__(self, stream: RawIOBase | BinaryIO | None = None) -> None:
+        # Standard error without its buffer: a thread that waits in a buffered write holds the buffer's lock, on which the interpreter dies at its end.
+        self._stream = stream or cast("RawIOBase", getattr(sys.stderr.buffer, "raw", sys.stderr.buffer))
+        self._lines: deque[bytes] = deque(maxlen=_MOST_LINES)
         self._wake = threading.Event()
         self._closed = False
         self._dropped = 0
@@ -27,9 +32,9 @@ class LogWriter:
 
     def write(self, line: bytes) -> None:
         """Takes a line, without its end."""
-        if len(self._lines) >= _MOST_LINES:
-            self._lines.popleft()
+        if len(self._lines) == self._lines.maxlen:
             self._dropped += 1
+        # Drops the oldest line itself where there is no room: between a look and a removal here the thread could have taken them all.
         self._lines.append(line)
         if not self._wake.is_set():
             self._wake.set()
@@ -58,8 +63,14 @@ class LogWriter:
             batch.append(self._lines.popleft())
         if not batch:
             return
+        rest = memoryview(b"\n".join(batch) + b"\n")
         try:
-            self._stream.write(b"\n".join(batch) + b"\n")
+            while rest:
+                # A raw stream takes what it has room for; one that does not block says so with None.
+                written = self._stream.write(rest)
+                if written is None:
+                    time.sleep(_RETRY_S)
+                rest = rest[written or 0 :]
             self._stream.flush()
         except (OSError, ValueError):
             # Nobody reads any more; the server goes on without its log.

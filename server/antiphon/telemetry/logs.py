@@ -55,13 +55,27 @@ class _Forwarding(logging.Handler):
 
 
 def _json(_: object, __: str, event: Any) -> bytes:
-    return orjson.dumps(event, default=repr)
+    try:
+        return orjson.dumps(event, default=repr)
+    except TypeError:
+        # Half a surrogate, a number of more than 64 bits, a key that is no text: logging must not fail for what it is told.
+        return orjson.dumps({str(key): ascii(value) if not isinstance(value, str) else _encodable(value) for key, value in event.items()})
 
 
 def _readable(_: object, __: str, event: Any) -> bytes:
     moment, level, text = event.pop("timestamp"), event.pop("level"), event.pop("event")
     event.pop("logger", None)
     exception = event.pop("exception", None)
-    facts = " ".join(f"{key}={value}" for key, value in event.items())
-    line = f"{moment[11:19]} {level:<7} {text} {facts}".rstrip()
-    return (f"{line}\n{exception}" if exception else line).encode()
+    facts = " ".join(f"{key}={_on_one_line(value)}" for key, value in event.items())
+    line = f"{moment[11:19]} {level:<7} {_on_one_line(text)} {facts}".rstrip()
+    return _encodable(f"{line}\n{exception}" if exception else line).encode()
+
+
+def _on_one_line(value: object) -> str:
+    """Keeps what a caller sent from looking like a line, or a colour, of ours."""
+    text = str(value)
+    return text if text.isprintable() else repr(text)
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -70,6 +70,7 @@ class Call:
     request: Any
     metadata: dict[str, str | bytes]
     time_remaining_s: float | None
+    peer: str
 
 
 @dataclass
@@ -119,7 +120,7 @@ class FakeServer:
             answered = threading.Event()
             context.add_callback(lambda: None if answered.is_set() else self.cancelled.set())
             remaining: float | None = context.time_remaining()
-            self.calls.append(Call(name, request, dict(context.invocation_metadata()), remaining))
+            self.calls.append(Call(name, request, dict(context.invocation_metadata()), remaining, context.peer()))
             scripted = self.outcomes.get(name)
             outcome: Any = scripted.popleft() if scripted else DEFAULTS[name](request)
             *first, last = cast("list[Any]", outcome) if isinstance(outcome, list) else [outcome]

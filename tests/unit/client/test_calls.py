@@ -197,3 +197,5 @@ def test_a_client_made_before_fork_works_on_both_sides(server: FakeServer) -> No
     finished = subprocess.run([sys.executable, "-c", FORKING, server.target], timeout=50, check=False)
     assert 0 == finished.returncode
     assert 3 == len(server.calls)
+    # Two processes on one connection would garble it.
+    assert 2 == len({call.peer for call in server.calls})

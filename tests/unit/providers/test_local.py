@@ -8,10 +8,10 @@ from antiphon.api.core.v1.completion_pb2 import CompletionSpec
 from antiphon.api.model.v1 import model_service_pb2 as model_pb2
 from antiphon.egress.configured import Endpoint
 from antiphon.errors import AntiphonError, Reason, UnavailableError
+from antiphon.plugins import ProviderTools, load_provider_types
 from antiphon.ports.call import CallContext
 from antiphon.ports.chat_model import Delivery, TokenCount
 from antiphon.ports.embedded_model import EngineAddress, EnginePhase
-from antiphon.plugins import ProviderTools, load_provider_types
 from antiphon.providers.local import LocalChatModel
 from tests.conformance.answers import Answer, collect
 from tests.conformance.engines import SteadyEngine

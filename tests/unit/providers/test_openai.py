@@ -12,9 +12,9 @@ from antiphon.api.core.v1.completion_pb2 import CompletionSpec
 from antiphon.api.model.v1 import model_service_pb2 as model_pb2
 from antiphon.egress.configured import Endpoint
 from antiphon.errors import AntiphonError, Reason
+from antiphon.plugins import ProviderTools, load_provider_types
 from antiphon.ports.call import CallContext
 from antiphon.ports.chat_model import Delivery
-from antiphon.plugins import ProviderTools, load_provider_types
 from antiphon.providers import openai as openai_module
 from antiphon.providers.openai import ModelSettings, OpenAIChatModel, OpenAISettings, PriceSettings
 from antiphon.wire.openai.dialect import CAPABILITIES

@@ -104,10 +104,26 @@ def test_many_threads_can_write(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [] == failures
 
 
+def test_a_stream_that_takes_little_at_a_time_gets_everything() -> None:
+    class Narrow(io.BytesIO):
+        turn = 0
+
+        def write(self, data: memoryview) -> int | None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # as a raw stream
+            self.turn += 1
+            return super().write(data[:7]) if self.turn % 3 else None
+
+    stream = Narrow()
+    writer = LogWriter(stream)
+    for number in range(20):
+        writer.write(b"line %d" % number)
+    writer.close()
+    assert [b"line %d" % number for number in range(20)] == stream.getvalue().splitlines()
+
+
 @pytest.mark.parametrize("error", [BrokenPipeError(), ValueError("closed"), OSError(28, "no space")])
 def test_a_stream_that_fails_is_survived(error: Exception) -> None:
     class Broken(io.BytesIO):
-        def write(self, data: object) -> int:  # type: ignore[override]
+        def flush(self) -> None:
             raise error
 
     writer = LogWriter(Broken())
@@ -120,7 +136,7 @@ def test_a_stream_that_fails_is_survived(error: Exception) -> None:
 
 @pytest.mark.lingers("the thread stays in its write, as it must")
 async def test_a_full_pipe_does_not_hold_the_event_loop(full_pipe: int) -> None:
-    stream = os.fdopen(os.dup(full_pipe), "wb", buffering=0)
+    stream = os.fdopen(full_pipe, "wb", buffering=0, closefd=False)
     writer = LogWriter(stream)
     worst_s = 0.0
     for _ in range(300):

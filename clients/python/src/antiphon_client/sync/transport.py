@@ -1,15 +1,13 @@
 """Makes calls on a synchronous `grpc` channel: serialization, retries, typed errors.
 
 Why synchronous gRPC, and not the asynchronous face in a private loop thread: `grpc.aio` polls for one event loop per process (grpc#42357), so a private
-loop would fight with an application's own; a blocked call here notices Ctrl-C within 0.1 s, because the gRPC core's waits are cut short to run signal
-handlers, whereas a wait on another thread's future leaves the call running; and a channel is opened at its first use, so a client made before `fork`
-(a pre-forking web server, multiprocessing) opens one of its own in each child. What neither can do is go on using in a child a connection that the
-parent had open; the child opens its own instead.
+loop would fight with an application's own; a blocked call here notices Ctrl-C within 0.1 s, because gRPC cuts its waits short to run signal handlers,
+whereas a wait on another thread's future leaves the call running; and gRPC's fork handlers, which know nothing of `grpc.aio`, give a forked child a
+connection of its own (unless GRPC_ENABLE_FORK_SUPPORT=0: then open the client after the fork), so that a pre-forking web server or multiprocessing works.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Generic
@@ -33,14 +31,13 @@ class Transport:
         self._connection = connection
         self._lock = threading.Lock()
         self._channel: grpc.Channel | None = None
-        self._process_id = 0
 
     @property
     def channel(self) -> grpc.Channel:
-        """The channel; opened at its first use in this process, connected at its first call."""
+        """The channel; opened at its first use, connected at its first call."""
         with self._lock:
-            if self._channel is None or self._process_id != os.getpid():
-                self._channel, self._process_id = _open_channel(self._connection), os.getpid()
+            if self._channel is None:
+                self._channel = _open_channel(self._connection)
             return self._channel
 
     def unary(self, method: Method[RequestT, ResponseT], request: RequestT, options: CallOptions) -> ResponseT:
@@ -69,7 +66,7 @@ class Transport:
         """Closes the channel; calls that still run are cancelled. The next call would open it anew."""
         with self._lock:
             channel, self._channel = self._channel, None
-        if channel is not None and self._process_id == os.getpid():
+        if channel is not None:
             channel.close()
 
 
