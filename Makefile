@@ -69,8 +69,8 @@ bench-ghz: bootstrap  ## ghz scenarios (needs Go; builds ghz once)
 bench-cancel: bootstrap  ## How soon a cancelled call closes its provider's connection
 	$(BIN)/python -m bench.cancellation
 
-bench-tools: $(VENV)/run.stamp  ## Tool choice and JSON Schema answers of the embedded model
-	$(BIN)/python -m bench.tool_choice
+bench-tools: bootstrap  ## Tool choice and JSON Schema answers of the embedded model
+	$(BIN)/python -m bench.tool_choice.run
 
 lock: $(VENV)/uv.stamp  ## Resolve the pinned, hashed requirements anew
 	$(BIN)/python -m tools.lock

@@ -1,6 +1,6 @@
-"""Measures tool calls and JSON answers of an OpenAI-compatible endpoint against the prompts beside this file.
+"""Measures tool calls and JSON answers against the prompts beside this file, over gRPC with the SDK.
 
-`python bench/tool_choice/run.py` starts the embedded model; `--base-url` and `--api-key` measure any other endpoint.
+`make bench-tools` starts a server on embedded defaults; `--target` and `--model` measure any other.
 """
 
 from __future__ import annotations
@@ -8,128 +8,125 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import subprocess
 import sys
+import tempfile
 import time
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import jsonschema_rs
 
-from antiphon.embedded.model_config import EmbeddedModelConfig
-from antiphon.embedded.model_supervisor import EmbeddedModelSupervisor
+from antiphon_client import AntiphonError, AsyncClient, Completion, Tool
+from tests.support.real_server import real_server
+
+if TYPE_CHECKING:
+    from antiphon_client.parameters import CompletionParameters
 
 _HERE = Path(__file__).parent
 _REQUEST_TIMEOUT_S = 120.0
 _TEXT_TOKENS = 48
+
+Prompt = dict[str, Any]
+Outcome = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """What is measured."""
 
-    session: aiohttp.ClientSession
-    base_url: str
+    client: AsyncClient
     model: str
     seed: int
 
-    async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Send one request; an error answer comes back as `{"error": ...}`."""
-        request = {"model": self.model, "temperature": 0, "seed": self.seed, **body}
-        async with self.session.post(f"{self.base_url}/chat/completions", json=request) as response:
-            answer: dict[str, Any] = await response.json(content_type=None)
-            return answer
+    async def complete(self, prompt: Prompt, parameters: CompletionParameters) -> tuple[Completion | None, str]:
+        """Returns the answer, or the reason why there is none."""
+        asked: CompletionParameters = {"temperature": 0, "seed": self.seed, "timeout_s": _REQUEST_TIMEOUT_S, **parameters}
+        try:
+            answer = await self.client.completions.create(model=self.model, messages=prompt["messages"], **asked)
+        except AntiphonError as error:
+            return None, f"{error.reason}: {error.message}"
+        return answer, ""
 
 
-def _is_valid(schema: Any, text: str) -> bool:
-    try:
-        return jsonschema_rs.validator_for(schema, validate_formats=True).is_valid(json.loads(text))
-    except json.JSONDecodeError:
-        return False
+def tools_of(toolset: list[Any]) -> list[Tool]:
+    """Reads a set of tools as the prompts file has them."""
+    functions = [tool["function"] for tool in toolset]
+    return [Tool(name=one["name"], description=one["description"], input_schema=one["parameters"]) for one in functions]
 
 
-def _parameters(tools: list[Any], name: str | None) -> Any:
-    return next((tool["function"]["parameters"] for tool in tools if tool["function"]["name"] == name), False)
-
-
-async def run_tool_prompt(target: Target, prompt: dict[str, Any], tools: list[Any]) -> dict[str, Any]:
-    """`tool_choice: auto`: the call must come, be the right one, and its arguments must be valid."""
-    answer = await target.complete({"messages": prompt["messages"], "tools": tools})
-    chosen, arguments, is_call = _first_call(answer)
-    forced = None
-    if not is_call:
+async def run_tool_prompt(target: Target, prompt: Prompt, tools: list[Tool]) -> Outcome:
+    """The model decides: the call must come, be of the right tool, and its arguments must be valid."""
+    answer, problem = await target.complete(prompt, {"tools": tools})
+    calls = answer.tool_calls if answer else []
+    called = bool(calls)
+    if not called:
         # The decision for text was wrong; whether a call would have been valid is measured all the same.
-        forced = await target.complete({"messages": prompt["messages"], "tools": tools, "tool_choice": "required"})
-        chosen, arguments, _ = _first_call(forced)
+        forced, problem = await target.complete(prompt, {"tools": tools, "tool_choice": "required"})
+        calls = forced.tool_calls if forced else []
+    chosen = calls[0].name if calls else None
+    arguments = calls[0].arguments if calls else ""
+    schema = next((tool.input_schema for tool in tools if tool.name == chosen), False)
     return {
         "id": prompt["id"],
-        "called": is_call,
+        "called": called,
         "expected": prompt["expected_tool"],
         "chosen": chosen,
-        "right": is_call and chosen == prompt["expected_tool"],
+        "right": called and chosen == prompt["expected_tool"],
         "right_when_required": chosen == prompt["expected_tool"],
-        "valid": _is_valid(_parameters(tools, chosen), arguments),
+        "valid": _is_valid(schema, arguments),
         "arguments": arguments,
-        "error": answer.get("error") or (forced or {}).get("error"),
+        "error": problem,
     }
 
 
-def _first_call(answer: dict[str, Any]) -> tuple[str | None, str, bool]:
-    if "error" in answer:
-        return None, "", False
-    calls: list[dict[str, dict[str, str]]] = answer["choices"][0]["message"].get("tool_calls") or []
-    if not calls:
-        return None, "", False
-    return calls[0]["function"]["name"], calls[0]["function"]["arguments"], True
-
-
-async def run_no_tool_prompt(target: Target, prompt: dict[str, Any], tools: list[Any]) -> dict[str, Any]:
-    """`tool_choice: auto`: the answer must be text."""
-    answer = await target.complete({"messages": prompt["messages"], "tools": tools, "max_tokens": _TEXT_TOKENS})
-    chosen, _, is_call = _first_call(answer)
-    text = "" if "error" in answer else answer["choices"][0]["message"].get("content") or ""
-    return {"id": prompt["id"], "right": not is_call and bool(text), "chosen": chosen, "text": text}
-
-
-async def run_schema_prompt(target: Target, prompt: dict[str, Any]) -> dict[str, Any]:
-    """`response_format: json_schema`: the answer must be valid."""
-    json_schema = {"name": prompt["schema_name"], "schema": prompt["schema"], "strict": True}
-    body = {"messages": prompt["messages"], "response_format": {"type": "json_schema", "json_schema": json_schema}}
-    answer = await target.complete(body)
-    text = "" if "error" in answer else answer["choices"][0]["message"]["content"]
+async def run_no_tool_prompt(target: Target, prompt: Prompt, tools: list[Tool]) -> Outcome:
+    """The model decides: the answer must be text."""
+    answer, problem = await target.complete(prompt, {"tools": tools, "max_output_tokens": _TEXT_TOKENS})
+    calls = answer.tool_calls if answer else []
+    text = answer.text if answer else ""
     return {
         "id": prompt["id"],
-        "valid": _is_valid(prompt["schema"], text),
+        "right": not calls and bool(text),
+        "chosen": calls[0].name if calls else None,
         "text": text,
-        "error": answer.get("error"),
+        "error": problem,
     }
 
 
-async def measure(target: Target, prompts: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Run every prompt, one after the other."""
-    results: dict[str, list[dict[str, Any]]] = {"tool": [], "no_tool": [], "schema": []}
+async def run_schema_prompt(target: Target, prompt: Prompt) -> Outcome:
+    """The answer must follow the schema."""
+    answer, problem = await target.complete(prompt, {"response_format": prompt["schema"]})
+    text = answer.text if answer else ""
+    return {"id": prompt["id"], "valid": _is_valid(prompt["schema"], text), "text": text, "error": problem}
+
+
+async def measure(target: Target, prompts: dict[str, Any]) -> dict[str, list[Outcome]]:
+    """Runs every prompt, one after the other."""
+    toolsets = {name: tools_of(toolset) for name, toolset in prompts["toolsets"].items()}
+    results: dict[str, list[Outcome]] = {"tool": [], "no_tool": [], "schema": []}
 
     async def add(kind: str, result: Any) -> None:
         began_s = time.perf_counter()
-        outcome: dict[str, Any] = {**await result, "seconds": round(time.perf_counter() - began_s, 2)}
+        outcome: Outcome = {**await result, "seconds": round(time.perf_counter() - began_s, 2)}
         results[kind].append(outcome)
         shown = str(outcome.get("arguments", outcome.get("text", "")))
         good = outcome.get("right", True) and outcome.get("valid", True)
         print(f"{outcome['id']} {'ok ' if good else 'BAD'} {outcome.get('chosen') or '-':24} {shown[:90]!r}")
 
     for prompt in prompts["tool_prompts"]:
-        await add("tool", run_tool_prompt(target, prompt, prompts["toolsets"][prompt["toolset"]]))
+        await add("tool", run_tool_prompt(target, prompt, toolsets[prompt["toolset"]]))
     for prompt in prompts["no_tool_prompts"]:
-        await add("no_tool", run_no_tool_prompt(target, prompt, prompts["toolsets"][prompt["toolset"]]))
+        await add("no_tool", run_no_tool_prompt(target, prompt, toolsets[prompt["toolset"]]))
     for prompt in prompts["schema_prompts"]:
         await add("schema", run_schema_prompt(target, prompt))
     return results
 
 
-def summarise(results: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
-    """Each figure as "good of all"."""
+def summarise(results: dict[str, list[Outcome]]) -> dict[str, str]:
+    """Returns each figure as "good of all"."""
 
     def share(kind: str, field: str) -> str:
         return f"{sum(bool(result[field]) for result in results[kind])} of {len(results[kind])}"
@@ -143,59 +140,49 @@ def summarise(results: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
     }
 
 
-def meets_bars(results: dict[str, list[dict[str, Any]]]) -> bool:
-    """All arguments and all JSON answers valid, and 7 of 10 tools right."""
+def meets_bars(results: dict[str, list[Outcome]]) -> bool:
+    """Says whether all arguments and all JSON answers are valid, and 7 of 10 tools right."""
     right = sum(result["right"] for result in results["tool"])
     return all(result["valid"] for result in results["tool"] + results["schema"]) and right * 10 >= len(results["tool"]) * 7
 
 
-async def main(arguments: argparse.Namespace) -> int:
-    """Measure and report; the exit code tells whether the bars are met."""
-    prompts: dict[str, Any] = json.loads(arguments.prompts.read_text())
-    async with AsyncExitStack() as stack:
-        base_url, api_key, model = arguments.base_url, arguments.api_key, arguments.model
-        if base_url is None:
-            config = EmbeddedModelConfig()
-            supervisor = EmbeddedModelSupervisor(config)
-            stack.push_async_callback(supervisor.close)
-            endpoint = await supervisor.ensure_running()
-            base_url, api_key, model = endpoint.base_url, endpoint.api_key, config.model_name
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(
-                headers={"Authorization": f"Bearer {api_key}"},
-                timeout=aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT_S),
-            )
-        )
-        results = await measure(Target(session, base_url, model, arguments.seed), prompts)
+def _is_valid(schema: Any, text: str) -> bool:
+    try:
+        return jsonschema_rs.validator_for(schema, validate_formats=True).is_valid(json.loads(text))
+    except json.JSONDecodeError:
+        return False
+
+
+async def run(target: str, options: argparse.Namespace) -> dict[str, list[Outcome]]:
+    """Measures one server."""
+    async with AsyncClient(target) as client:
+        return await measure(Target(client, options.model, options.seed), options.prompts)
+
+
+def main() -> int:
+    """Measures and reports; the exit code tells whether the bars are met."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--target", help="host:port of a running server; without it one is started on embedded defaults")
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--output", type=Path, default=_HERE / "results.json", help="where the results are written")
+    options = parser.parse_args()
+    options.prompts = json.loads((_HERE / "prompts.json").read_text(encoding="utf-8"))
+    with ExitStack() as stack:
+        target = options.target
+        if target is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            target = stack.enter_context(real_server(folder)).target
+        results = asyncio.run(run(target, options))
     summary = summarise(results)
     print()
     for name, figure in summary.items():
         print(f"{name:30} {figure}")
-    if arguments.output is not None:
-        report = {
-            "commit": arguments.commit,
-            "seed": arguments.seed,
-            "model": model,
-            "prompts": arguments.prompts.name,
-            "summary": summary,
-            "results": results,
-        }
-        arguments.output.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    report = {"commit": commit, "seed": options.seed, "model": options.model, "summary": summary, "results": results}
+    options.output.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return 0 if meets_bars(results) else 1
 
 
-def parse_arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--base-url", help="ends with /v1; without it the embedded model is started")
-    parser.add_argument("--api-key", default="")
-    parser.add_argument("--model", default=EmbeddedModelConfig().model_name)
-    parser.add_argument("--prompts", type=Path, default=_HERE / "prompts.json")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--output", type=Path, help="where the JSON results are written")
-    parser.add_argument("--commit", default="", help="noted in the results")
-    return parser.parse_args()
-
-
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(parse_arguments())))
+    sys.exit(main())

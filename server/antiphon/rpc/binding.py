@@ -77,6 +77,15 @@ class ContractHandlers(grpc.GenericRpcHandler):
             time_left_s=context.time_remaining(),
         )
 
+    async def _ended(self, handler: Handler, call: IncomingCall, send: Send) -> Status | None:
+        """Runs a call to its end; one that outlasts the drain's grace is told so."""
+        try:
+            return await guarded(handler, call, send)
+        except asyncio.CancelledError:
+            if self._in_flight.ended_here():
+                return status_of(DRAINING)
+            raise
+
     def _bind_unary(self, method: RpcMethod, handler: Handler) -> Callable[[bytes, Context], Awaitable[bytes]]:
         async def unary(body: bytes, context: Context) -> bytes:
             call = self._incoming(method, body, context)
@@ -88,7 +97,7 @@ class ContractHandlers(grpc.GenericRpcHandler):
                 call.messages_sent += 1
 
             with self._in_flight.entered() as draining:
-                status = status_of(_DRAINING) if draining else await guarded(handler, call, send)
+                status = status_of(DRAINING) if draining else await self._ended(handler, call, send)
                 if status is not None:
                     await close_with(context, status)
             return reply
@@ -104,14 +113,14 @@ class ContractHandlers(grpc.GenericRpcHandler):
                 call.messages_sent += 1
 
             with self._in_flight.entered() as draining:
-                status = status_of(_DRAINING) if draining else await guarded(handler, call, send)
+                status = status_of(DRAINING) if draining else await self._ended(handler, call, send)
                 if status is not None:
                     await close_with(context, status)
 
         return stream
 
 
-_DRAINING = UnavailableError(
+DRAINING = UnavailableError(
     Reason.ERROR_REASON_SERVER_DRAINING, "the server is shutting down; ask again, another replica will answer", retry_after_s=0.1
 )
 

@@ -19,6 +19,7 @@ class InFlight:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[object]] = set()
         self._draining = False
+        self._ending = False
 
     @contextmanager
     def entered(self) -> Generator[bool]:
@@ -40,8 +41,14 @@ class InFlight:
         if self._tasks:
             await asyncio.wait(tuple(self._tasks), timeout=grace_s)
 
-    async def cancel(self, timeout_s: float = 5.0) -> None:
-        """Cancels what is still in progress and waits for it to end."""
+    def ended_here(self) -> bool:
+        """Says whether the current task was cancelled by `cancel` and by nobody else; it can then go on to tell its caller."""
+        task = asyncio.current_task()
+        return self._ending and task is not None and task.uncancel() == 0
+
+    async def cancel(self, timeout_s: float = 2.0) -> None:
+        """Cancels what is still in progress and waits for it to end, at most for so long."""
+        self._ending = True
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()

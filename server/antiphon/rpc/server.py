@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 # The runtime's own limit stands this far above ours, so that an oversized request meets our typed error first.
 _TRANSPORT_ROOM = 4
+# How long standard watchers may take to be told that the server drains, and calls to end once they are cancelled.
+_TELLING_S = 0.1
+_ENDING_S = 2.0
 
 
 class RpcServer:
@@ -81,10 +84,15 @@ class RpcServer:
         """Stops serving: says so, lets calls in progress finish within the grace, cancels the rest, waits for every task."""
         grace_s = self._config.drain_grace_s
         self._monitor.begin_draining()
-        await self._standard.say_draining()
-        # Sends GOAWAY now, so that clients take their next calls elsewhere; ends when every call has.
-        stopping = asyncio.create_task(self._server.stop(grace_s))
+        telling = asyncio.create_task(self._standard.say_draining())
+        await asyncio.wait((telling,), timeout=_TELLING_S)
+        # Sends GOAWAY now, so that clients take their next calls elsewhere; ends when every call has. Its own grace is longer than ours, so that calls
+        # end with our typed status and not with the runtime's.
+        stopping = asyncio.create_task(self._server.stop(grace_s + _ENDING_S))
         await self._calls.drain(grace_s)
         await self._calls.cancel()
+        # Watches have no end of their own; they get the time to write what they were told.
+        await self._standard_calls.drain(_TELLING_S)
         await self._standard_calls.cancel()
+        telling.cancel()
         await stopping

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
+import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -11,7 +12,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from antiphon.errors import InvalidRequestError, Reason
-from antiphon.rpc.binding import close_with
+from antiphon.rpc.binding import DRAINING, close_with
 from antiphon.rpc.status import status_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class StandardServices:
 
     async def say_draining(self) -> None:
         """Every service is NOT_SERVING from now on, for good."""
-        await self._health.enter_graceful_shutdown()
+        # One by one, and not by the package's own shutdown: a watcher that takes nothing holds up what waits behind it.
+        await asyncio.gather(*(self._health.set(service, health_pb2.HealthCheckResponse.NOT_SERVING) for service in ("", *self._services)))
 
 
 class StandardHandlers(grpc.GenericRpcHandler):
@@ -76,7 +78,11 @@ class StandardHandlers(grpc.GenericRpcHandler):
     def _single(self, function: Any, decode: Callable[[bytes], Any]) -> Any:
         async def guarded(body: bytes, context: AnyContext) -> Any:
             with self._in_flight.entered():
-                return await function(await _decoded(body, decode, context), context)
+                try:
+                    return await function(await _decoded(body, decode, context), context)
+                except asyncio.CancelledError:
+                    await self._told(context)
+                    raise
 
         return guarded
 
@@ -87,14 +93,20 @@ class StandardHandlers(grpc.GenericRpcHandler):
                     yield await _decoded(body, decode, context)
 
             with self._in_flight.entered():
-                result = function(requests(), context)
-                if inspect.isasyncgen(result):
-                    async for message in result:
-                        await context.write(message)
-                else:
-                    await result
+                try:
+                    async with aclosing(function(requests(), context)) as answers:
+                        async for answer in answers:
+                            await context.write(answer)
+                except asyncio.CancelledError:
+                    await self._told(context)
+                    raise
 
         return guarded
+
+    async def _told(self, context: AnyContext) -> None:
+        """Ends a call that the drain cancelled: the runtime would leave a cancelled one open until its own grace is over."""
+        if self._in_flight.ended_here():
+            await close_with(context, status_of(DRAINING))
 
 
 async def _decoded(body: bytes, decode: Callable[[bytes], Any], context: AnyContext) -> Any:
