@@ -20,6 +20,11 @@ PREFIX = "ANTIPHON_"
 CLIENT_VARIABLES = frozenset({FILE_VARIABLE, "ANTIPHON_TARGET", "ANTIPHON_API_KEY"})
 DEFAULT_FILE = Path("antiphon.yaml")
 
+# A file can name a value many times over: what is written in a few lines must not take the memory of millions.
+_MOST_VALUES = 100_000
+# What the YAML library raises where a value is not what its tag says, as in `!!bool maybe`.
+_CONSTRUCTION_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -217,13 +222,35 @@ def _read(file: Path) -> dict[str, Any]:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{file}: cannot be read: {error.strerror if isinstance(error, OSError) else 'not UTF-8'}"]) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigError([f"{file}: is no YAML: {str(error).splitlines()[0] if str(error) else 'nested too deep'}"]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{file}: is no YAML: {str(error).splitlines()[0]}"]) from None
+    except RecursionError:
+        raise ConfigError([f"{file}: is nested too deep"]) from None
+    except _CONSTRUCTION_ERRORS:
+        raise ConfigError([f"{file}: holds a value that its own tag or form does not allow, such as a date that is none"]) from None
     if document is None:
         return {}
     if not isinstance(document, dict):
         raise ConfigError([f"{file}: must hold keys and values at its top level"])
+    if not _is_bounded(cast("object", document)):
+        raise ConfigError([f"{file}: holds more than {_MOST_VALUES} values, what it refers to by `*` included"])
     return cast("dict[str, Any]", document)
+
+
+def _is_bounded(document: object) -> bool:
+    """Says whether a document is small enough to look at; one that holds itself never is."""
+    count = 0
+    waiting: list[object] = [document]
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if count > _MOST_VALUES:
+            return False
+        if isinstance(value, dict):
+            waiting += cast("dict[Any, Any]", value).values()
+        elif isinstance(value, list):
+            waiting += cast("list[Any]", value)
+    return True
 
 
 def _overlay(document: dict[str, Any], variables: Mapping[str, str]) -> list[str]:
@@ -237,10 +264,7 @@ def _overlay(document: dict[str, Any], variables: Mapping[str, str]) -> list[str
             known = {f"{PREFIX}{section}__{key}".upper() for section, key in _scalar_keys()} | CLIENT_VARIABLES
             problems.append(f"{variable}: no such setting{_nearest(variable, known)}")
             continue
-        try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError, ValueError):
-            value = text
+        value = _value_of(text)
         target: dict[str, Any] | None = document
         for key in path[:-1]:
             inner: Any = target.setdefault(key, {}) if target is not None else None
@@ -250,6 +274,20 @@ def _overlay(document: dict[str, Any], variables: Mapping[str, str]) -> list[str
         else:
             target[path[-1]] = value
     return problems
+
+
+def _value_of(text: str) -> Any:
+    """Reads a variable: lists and mappings as YAML, everything else as it stands.
+
+    A number or a truth value is made of its text by the setting that wants one; a key that looks like a number, or like YAML, must stay a key.
+    """
+    if not text.startswith(("[", "{")):
+        return text
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, *_CONSTRUCTION_ERRORS):
+        return text
+    return value if _is_bounded(value) else text
 
 
 def _scalar_keys() -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from google.protobuf.json_format import MessageToJson
@@ -28,6 +29,8 @@ def build_site(monitor: HealthMonitor, metrics: Metrics) -> Starlette:
         return PlainTextResponse("ready\n") if monitor.serving else PlainTextResponse("draining\n", status_code=503)
 
     async def show_metrics(_: Request) -> Response:
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        # The process's own figures are read from files.
+        text = await asyncio.to_thread(generate_latest, metrics.registry)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", show_metrics)])

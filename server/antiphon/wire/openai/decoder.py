@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 
 from antiphon.wire.openai.malformed import JsonObject, MalformedReplyError
+from antiphon.wire.openai.repeated_chunk import RepeatedChunk
 from antiphon.wire.openai.reply import ReplyTranslator, ReportedError
-from antiphon.wire.sse import EventStreamParser
+from antiphon.wire.sse import DEFAULT_NAME, EventStreamParser
 
 if TYPE_CHECKING:
     from antiphon.api.core.v1.completion_pb2 import CompletionSpec
@@ -28,10 +29,11 @@ class ReplyDecoder:
         ended: Whether the stream said that it is at its end.
     """
 
-    __slots__ = ("_parser", "_translator", "ended")
+    __slots__ = ("_parser", "_repeated", "_translator", "ended")
 
     def __init__(self, spec: CompletionSpec, dialect: Dialect) -> None:
         self._parser = EventStreamParser()
+        self._repeated = RepeatedChunk()
         self._translator = ReplyTranslator(spec, dialect)
         self.ended = False
 
@@ -65,10 +67,14 @@ class ReplyDecoder:
     def _add(self, name: bytes, data: bytes) -> None:
         if not data:
             return  # some servers keep the connection alive with events that say nothing
+        if name == DEFAULT_NAME and (text := self._repeated.text_of(data)):
+            self._translator.add_text(text)
+            return
         chunk: Any = orjson.loads(data)
         if name == b"error":
             raise ReportedError(cast("JsonObject", chunk) if isinstance(chunk, dict) else {})
-        self._translator.add_chunk(chunk)
+        if text := self._translator.add_chunk(chunk):
+            self._repeated.learn(data, text)
 
     def _end(self) -> list[Event]:
         if not self._translator.started:

@@ -69,12 +69,14 @@ class ChatExchange:
             if not delivery.incremental:
                 yield decoder.whole(await response.read(WHOLE_REPLY_LIMIT_BYTES))
                 return
-            while read := await response.next_chunk(delivery.merge_window_s):
+            window_s = 0.0  # until the first delta
+            while read := await response.next_chunk(window_s):
                 events = decoder.feed(read)
                 if decoder.ended:
                     break
                 if events:
                     yield events
+                    window_s = delivery.merge_window_s
             else:
                 events = decoder.finish()
             yield events

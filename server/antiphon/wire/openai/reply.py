@@ -69,8 +69,11 @@ class ReplyTranslator:
         """Whether the provider has told why it stopped."""
         return bool(self._finish_reason)
 
-    def add_chunk(self, chunk: Any) -> None:
+    def add_chunk(self, chunk: Any) -> str:
         """Takes the next chunk of a stream.
+
+        Returns:
+            The text of a chunk that brought text alone; empty for any other.
 
         Raises:
             MalformedReplyError: It does not follow the dialect.
@@ -78,12 +81,18 @@ class ReplyTranslator:
         """
         choice = self._choice(chunk)
         if choice is None:
-            return
+            return ""
         delta: Any = choice.get("delta")
+        text = ""
         if delta:
-            self._add(as_object(delta, "delta"), choice.get("logprobs") if self._wants_log_probabilities else None, whole=False)
+            text = self._add(as_object(delta, "delta"), choice.get("logprobs") if self._wants_log_probabilities else None, whole=False)
         if finish_reason := choice.get("finish_reason"):
             self._finish_reason = as_text(finish_reason, "finish_reason")
+        return text
+
+    def add_text(self, text: str) -> None:
+        """Takes a chunk that is as the one before but for its text."""
+        self._answer.append(_TEXT, text)
 
     def add_whole(self, reply: Any) -> None:
         """Takes a reply that came in one piece.
@@ -146,12 +155,12 @@ class ReplyTranslator:
             raise MalformedReplyError("a choice is no object")
         return cast("JsonObject", choice)
 
-    def _add(self, message: JsonObject, logprobs: Any, *, whole: bool) -> None:
+    def _add(self, message: JsonObject, logprobs: Any, *, whole: bool) -> str:
         content: Any = message.get("content")
         if len(message) == 1 and logprobs is None and content and isinstance(content, str):
             # The path of nearly every chunk.
             self._answer.append(_TEXT, content)
-            return
+            return content
         tokens = _log_probabilities(logprobs) if logprobs else None
         if reasoning := message.get("reasoning_content") or message.get("reasoning"):
             self._answer.append(_REASONING, as_text(reasoning, "reasoning_content"), tokens)
@@ -164,6 +173,7 @@ class ReplyTranslator:
             self._answer.append(_TEXT, text, tokens)
         if len(message) > 1 or content is None:
             self._add_beside_text(message, whole=whole)
+        return ""
 
     def _add_beside_text(self, message: JsonObject, *, whole: bool) -> None:
         for annotation in as_list(message.get("annotations"), "annotations"):
