@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -30,7 +31,9 @@ _MAY_BLOCK = (("antiphon/config.py", {"load"}),)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Names the markers of the house."""
+    """Names the markers of the house, and hears Ctrl-C again where it was started in the background, so that the programs it starts do, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "lingers(why): the test leaves threads or descriptors behind on purpose")
     config.addinivalue_line("markers", "may_block(why): the test blocks the event loop on purpose")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -99,17 +97,14 @@ class Response:
         own work. A wait is never longer than the window.
         """
         connection = self._response.connection
-        transport = connection.transport if connection is not None else None
-        if transport is None:
+        protocol = connection.protocol if connection is not None else None
+        if protocol is None:
             return  # the reply is whole: nothing more can arrive
-        wait_s = window_s - asyncio.get_running_loop().time() % window_s
-        arriving: socket.socket = transport.get_extra_info("socket")
-        # The kernel does not wake the loop below the low-water mark; lowering it again signals at once what has arrived.
-        _set_low_water_mark(arriving, READ_BUFFER_BYTES)
+        protocol.pause_reading()
         try:
-            await asyncio.sleep(wait_s)
+            await asyncio.sleep(window_s - asyncio.get_running_loop().time() % window_s)
         finally:
-            _set_low_water_mark(arriving, 1)
+            protocol.resume_reading()
 
     def close(self) -> None:
         """Releases the connection: back to the pool when the body was read to its end, closed otherwise."""
@@ -177,12 +172,6 @@ class EndpointFactory(Protocol):
     def __call__(self, settings: EndpointSettings) -> Endpoint:
         """Makes it; nothing is connected yet."""
         ...
-
-
-def _set_low_water_mark(arriving: socket.socket, size_bytes: int) -> None:
-    # Where the mark cannot be set, what arrives is read at once and waits in the client's buffer instead: dearer, and just as right.
-    with contextlib.suppress(OSError):
-        arriving.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size_bytes)
 
 
 def _connect_message(error: Exception) -> str:
