@@ -4,7 +4,6 @@ AntiphonError                 a failure with a reason of the contract; never rai
 ├── InvalidRequestError       the request cannot be served as it is; the caller must change it
 ├── NotFoundError             what the request names is not there
 ├── DeadlineError             the call's time is up
-├── CallCancelledError        the caller went away
 ├── UnavailableError          this server cannot serve it now; the same request may work later or elsewhere
 └── ProviderFailure           a provider failed; carries what the provider said
 
@@ -82,10 +81,6 @@ class NotFoundError(AntiphonError):
 
 class DeadlineError(AntiphonError):
     """The call's time is up."""
-
-
-class CallCancelledError(AntiphonError):
-    """The caller went away."""
 
 
 class UnavailableError(AntiphonError):

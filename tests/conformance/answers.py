@@ -93,7 +93,7 @@ def collect(events: Iterable[Event], *, whole: bool = True) -> Answer:
 
 
 def _collect_one(answer: Answer, calls: dict[str, CollectedCall], event: Event) -> None:
-    kind = event.WhichOneof("event")
+    kind = event.WhichOneof("payload")
     if kind == "part_started":
         started = event.part_started
         assert started.index not in answer.places, "a place is taken once"

@@ -218,7 +218,12 @@ TABLE = [
         ["spec.messages[2].parts[0].tool_call.call_id"],
     ),
     Bad("a call without a name", spec(asks(call(name="")), answers("c1")), "INVALID_FIELD", [f"{FIRST}.parts[0].tool_call.name"]),
-    Bad("a call of no function's name", spec(asks(call(name="a b")), answers("c1")), "INVALID_FIELD", [f"{FIRST}.parts[0].tool_call.name"]),
+    Bad(
+        "a call with an endless name",
+        spec(asks(call(name="a" * 257)), answers("c1")),
+        "INVALID_FIELD",
+        [f"{FIRST}.parts[0].tool_call.name"],
+    ),
     *(
         Bad(
             f"arguments that are {what}",
@@ -280,7 +285,12 @@ TABLE = [
     Bad("a tool's schema that is too long", schema(" " * 262_145), "INVALID_FIELD", ["spec.tools[0].input_schema"]),
     *(
         Bad(f"an answer's schema that {what}", answer_schema(source), "INVALID_JSON_SCHEMA", ["spec.response_format.json_schema.schema"])
-        for what, source in {"is no JSON": "{", "is a number": "1", "refers to the web": '{"$ref":"https://example.com/x"}'}.items()
+        for what, source in {
+            "is no JSON": "{",
+            "is a number": "1",
+            "is true": "true",
+            "refers to the web": '{"$ref":"https://example.com/x"}',
+        }.items()
     ),
     Bad("an answer's schema that is empty", answer_schema(""), "INVALID_FIELD", ["spec.response_format.json_schema.schema"]),
     # Tools and the choice among them.
@@ -536,6 +546,14 @@ async def test_undecodable_bytes_are_refused_by_every_method(
     assert [] == model.asked
 
 
+@pytest.mark.parametrize("unknown", [b"\xa0\x06\x01", b"\xa2\x06\x02hi", b"\x0a\x03\xa0\x06\x01", b"\x0a\x07\x12\x05\x12\x03\xa0\x06\x01"])
+async def test_a_field_that_nobody_knows_is_refused_and_not_dropped(server: ServerUnderTest, model: ScriptedModel, unknown: bytes) -> None:
+    for method, request in REQUESTS.items():
+        failure = await server.refused(f"{COMPLETION}/{method}", request(spec()).SerializeToString() + unknown)
+        assert (INVALID, "UNKNOWN_FIELD") == (failure.code, failure.reason)
+    assert [] == model.asked
+
+
 async def test_a_request_just_above_the_limit_is_refused_by_us(server: ServerUnderTest, model: ScriptedModel) -> None:
     request = pb.CompleteRequest(spec=spec(text("x" * LIMIT_BYTES)))
     failure = await server.refused(f"{COMPLETION}/Complete", request)
@@ -604,10 +622,10 @@ OTHER_METHODS: list[tuple[str, Any, tuple[grpc.StatusCode, str, list[str]]]] = [
     (f"{MODELS}/ListModels", model_api.ListModelsRequest(page_token="naïve"), (INVALID, "INVALID_FIELD", ["page_token"])),
     (f"{MODELS}/ListModels", model_api.ListModelsRequest(page_size=-1), (INVALID, "INVALID_FIELD", ["page_size"])),
     (f"{MODELS}/ListModels", model_api.ListModelsRequest(page_size=1001), (INVALID, "INVALID_FIELD", ["page_size"])),
-    (f"{MODELS}/ListModels", model_api.ListModelsRequest(provider="nobody"), (grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND", [])),
+    (f"{MODELS}/ListModels", model_api.ListModelsRequest(provider="nobody"), (grpc.StatusCode.NOT_FOUND, "PROVIDER_NOT_FOUND", [])),
     (f"{MODELS}/GetModel", model_api.GetModelRequest(), (INVALID, "INVALID_FIELD", ["name"])),
     (f"{MODELS}/GetModel", model_api.GetModelRequest(name="nobody/x"), (grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND", [])),
-    (f"{HEALTH}/CheckHealth", health_api.CheckHealthRequest(components=["nobody"]), (INVALID, "INVALID_FIELD", ["components[0]"])),
+    (f"{HEALTH}/CheckHealth", health_api.CheckHealthRequest(components=["nobody"]), (grpc.StatusCode.NOT_FOUND, "COMPONENT_NOT_FOUND", [])),
     (f"{HEALTH}/CheckHealth", health_api.CheckHealthRequest(components=["a", "a"]), (INVALID, "INVALID_FIELD", ["components"])),
     (f"{HEALTH}/CheckHealth", health_api.CheckHealthRequest(components=["x" * 129]), (INVALID, "INVALID_FIELD", ["components[0]"])),
     (

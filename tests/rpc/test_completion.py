@@ -41,7 +41,7 @@ async def server(tmp_path: Path, model: ScriptedModel) -> AsyncGenerator[ServerU
 
 async def test_stream_begins_with_started_ends_with_completed_and_has_no_gap(server: ServerUnderTest) -> None:
     events = await server.events(pb.StreamCompleteRequest(spec=spec()))
-    kinds = [event.WhichOneof("event") for event in events]
+    kinds = [event.WhichOneof("payload") for event in events]
     assert ["started", "part_started", "part_delta", "part_delta", "part_ended", "completed"] == kinds
     assert list(range(1, 7)) == [event.sequence for event in events]
     assert 1 == len({event.stream_id for event in events})
@@ -135,7 +135,7 @@ async def test_a_draining_server_finishes_what_it_began(server: ServerUnderTest,
     kinds: list[str | None] = []
     closing: asyncio.Task[None] | None = None
     async for response in call:
-        kinds.append(response.event.WhichOneof("event"))
+        kinds.append(response.event.WhichOneof("payload"))
         closing = closing or asyncio.create_task(server.application.close())
     assert ("started", "completed") == (kinds[0], kinds[-1])
     assert closing is not None
@@ -147,3 +147,34 @@ async def test_failure_of_unpacks_nothing_from_a_bare_status(server: ServerUnder
         await server.raw("/nobody/Knows", b"")
     failure = failure_of(caught.value)
     assert (grpc.StatusCode.UNIMPLEMENTED, "METHOD_NOT_FOUND") == (failure.code, failure.reason)
+
+
+async def test_a_field_of_a_newer_contract_is_refused_and_not_dropped_in_silence(server: ServerUnderTest, model: ScriptedModel) -> None:
+    unknown = bytes([0xF8, 0x07, 0x01])  # field 127, a varint
+    request = pb.CompleteRequest(spec=spec())
+    nested = request.spec.SerializeToString() + unknown
+    for body in (request.SerializeToString() + unknown, b"\x0a" + bytes([len(nested)]) + nested):
+        failure = await server.refused(f"{COMPLETION}/Complete", body)
+        assert (grpc.StatusCode.INVALID_ARGUMENT, "UNKNOWN_FIELD") == (failure.code, failure.reason)
+    assert [] == model.asked
+
+
+async def test_the_log_line_of_a_call_names_its_completion_and_labels(
+    tmp_path: Path, model: ScriptedModel, log_entries: list[dict[str, object]]
+) -> None:
+    labelled = spec()
+    labelled.labels["team"] = "blue"
+    async with serving(tmp_path, {**SETTINGS, "log": {"access": True}}, scripted_kinds(model)) as running:
+        completion = (await running.complete(pb.CompleteRequest(spec=labelled))).completion
+    line = next(entry for entry in log_entries if entry["event"] == "call")
+    assert (completion.completion_id, "scripted/alpha", {"team": "blue"}) == (line["completion_id"], line["model"], line["labels"])
+
+
+async def test_tools_that_are_ignored_take_their_choice_along_and_both_are_reported(server: ServerUnderTest, model: ScriptedModel) -> None:
+    model.capabilities = []
+    request = spec()
+    request.tools.add(name="clock")
+    request.tool_choice.allowed_tool_names.append("clock")
+    request.unsupported_parameter_policy = UnsupportedParameterPolicy.UNSUPPORTED_PARAMETER_POLICY_IGNORE
+    completion = (await server.complete(pb.CompleteRequest(spec=request))).completion
+    assert ["tools", "tool_choice"] == list(completion.ignored_parameters)

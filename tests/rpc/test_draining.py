@@ -131,7 +131,7 @@ async def test_a_new_call_is_refused_or_moved(server: ServerUnderTest, model: Sc
     assert caught.value.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
     kinds: list[str | None] = []
     while (response := await call.read()) is not grpc.aio.EOF:
-        kinds.append(response.event.WhichOneof("event"))
+        kinds.append(response.event.WhichOneof("payload"))
     assert ["part_started", "part_delta", "part_delta", "part_ended", "completed"] == kinds
     await closing
     assert 1 == len(model.asked)

@@ -98,7 +98,7 @@ class MessageFaker:
             case 1:
                 spec.response_format.json_object.SetInParent()
             case 2:
-                spec.response_format.json_schema.schema = self.schema() or "true"
+                spec.response_format.json_schema.schema = self.schema() or "{}"
             case _:
                 pass
         if self.chance.random() < 0.3:

@@ -20,9 +20,9 @@ class Collector:
 
     def add(self, event: Event) -> None:
         """Takes the next event."""
-        match event.WhichOneof("event"):
+        match event.WhichOneof("payload"):
             case "started":
-                self.completion.completion_id = event.stream_id
+                self.completion.completion_id = event.started.completion_id
                 self.completion.model = event.started.model
                 self.completion.create_time.CopyFrom(event.time)
                 self.completion.ignored_parameters.extend(event.started.ignored_parameters)
@@ -32,7 +32,7 @@ class Collector:
                 self._texts[event.part_delta.index].append(event.part_delta.text)
                 self.completion.log_probabilities.extend(event.part_delta.log_probabilities)
             case "part_ended":
-                self._parts[event.part_ended.index].provider_state = event.part_ended.provider_state
+                self._end(event.part_ended.index, event.part_ended.provider_state)
             case "tool_call_started":
                 started = event.tool_call_started
                 self._calls[started.call_id] = started.index
@@ -43,8 +43,7 @@ class Collector:
                 delta = event.tool_call_arguments_delta
                 self._texts[self._calls[delta.call_id]].append(delta.arguments)
             case "tool_call_ended":
-                ended = event.tool_call_ended
-                self._parts[self._calls[ended.call_id]].provider_state = ended.provider_state
+                self._end(self._calls[event.tool_call_ended.call_id], event.tool_call_ended.provider_state)
             case "usage_reported":
                 self.completion.usage.CopyFrom(event.usage_reported.usage)
             case "completed":
@@ -60,6 +59,11 @@ class Collector:
             self._texts[started.index] = []
         if started.kind == PART_KIND_REASONING:
             self._reasoning.add(started.index)
+
+    def _end(self, index: int, provider_state: bytes) -> None:
+        # A part that came whole has its state already.
+        if provider_state:
+            self._parts[index].provider_state = provider_state
 
     def _finish(self, event: Event) -> None:
         for index in sorted(self._parts):

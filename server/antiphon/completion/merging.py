@@ -34,7 +34,7 @@ def merge(events: list[Event]) -> list[Event]:
 
 
 def _joins(previous: Event, event: Event) -> bool:
-    kind = event.WhichOneof("event")
+    kind = event.WhichOneof("payload")
     if kind == "part_delta":
         return previous.HasField("part_delta") and previous.part_delta.index == event.part_delta.index
     if kind == "tool_call_arguments_delta":

@@ -74,6 +74,8 @@ def _unsupported(spec: CompletionSpec, capabilities: frozenset[pb.Capability]) -
                 yield f"sampling.{name}"
     if spec.tools and pb.CAPABILITY_TOOLS not in capabilities:
         yield "tools"
+        if spec.HasField("tool_choice"):
+            yield "tool_choice"
     if spec.HasField("parallel_tool_calls") and pb.CAPABILITY_PARALLEL_TOOL_CALLS not in capabilities:
         yield "parallel_tool_calls"
     form = spec.response_format.WhichOneof("format") if spec.HasField("response_format") else None
@@ -85,8 +87,6 @@ def _unsupported(spec: CompletionSpec, capabilities: frozenset[pb.Capability]) -
 
 
 def _clear(spec: CompletionSpec, path: str) -> None:
-    if path == "tools":
-        spec.ClearField("tool_choice")
     parent, _, name = path.rpartition(".")
     (getattr(spec, parent) if parent else spec).ClearField(name)
 

@@ -65,16 +65,15 @@ def _problem(data: bytes, *, object_at_top: bool) -> str | None:
         schema: Any = parsed(data)
     except orjson.JSONDecodeError as error:
         return f"is no JSON: {error}"
-    if not isinstance(schema, dict | bool):
+    if not isinstance(schema, dict):
         return "is no JSON Schema: it must be an object"
-    if object_at_top:
-        kind = cast("dict[str, Any]", schema).get("type", "object") if isinstance(schema, dict) else None
-        if kind != "object":
-            return 'describes no object: its top level must have "type": "object"'
-    if problem := _pattern_problem(schema):
+    document = cast("dict[str, Any]", schema)
+    if object_at_top and document.get("type", "object") != "object":
+        return 'describes no object: its top level must have "type": "object"'
+    if problem := _pattern_problem(document):
         return problem
     try:
-        jsonschema_rs.Draft202012Validator(cast("dict[str, Any] | bool", schema), retriever=_refuse, pattern_options=_PATTERNS)
+        jsonschema_rs.Draft202012Validator(document, retriever=_refuse, pattern_options=_PATTERNS)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         return f"is no valid JSON Schema of draft 2020-12: {str(error).splitlines()[0][:200]}"
     return None

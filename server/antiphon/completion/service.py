@@ -17,13 +17,14 @@ from antiphon.completion.merging import merge
 from antiphon.completion.parameters import fit_parameters
 from antiphon.completion.patience import Patience
 from antiphon.completion.schemas import SchemaChecker
-from antiphon.errors import AntiphonError, DeadlineError, Reason
+from antiphon.errors import AntiphonError, DeadlineError, ProviderFailure, Reason
 from antiphon.ports.chat_model import WHOLE, Delivery
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from antiphon.api.core.v1.completion_pb2 import Completion, CompletionSpec
+    from antiphon.api.model.v1.model_service_pb2 import Model
     from antiphon.models.catalog import ModelCatalog, ResolvedModel
     from antiphon.ports.call import CallContext
     from antiphon.ports.chat_model import TokenCount
@@ -120,9 +121,11 @@ class CompletionService:
         target = prepared.target
         stream_id = f"cmpl-{uuid.uuid4().hex}"
         sequence = 1
-        started = Event(
-            stream_id=stream_id, sequence=1, started=Started(model=target.description.name, ignored_parameters=prepared.ignored)
-        )
+        call.facts.update(completion_id=stream_id, model=target.description.name)
+        if spec.labels:
+            call.facts["labels"] = dict(spec.labels)
+        accepted = Started(completion_id=stream_id, model=target.description.name, ignored_parameters=prepared.ignored)
+        started = Event(stream_id=stream_id, sequence=1, started=accepted)
         started.time.FromNanoseconds(time.time_ns())
         yield [started]
         patience = Patience(
@@ -131,20 +134,23 @@ class CompletionService:
             deadline_s=call.deadline_s,
         )
         batches = target.chat_model.stream(prepared.spec, target.model_id, call, delivery)
+        ended = False
         try:
             async with aclosing(batches):
-                while True:
-                    try:
-                        batch = merge(await patience.next(batches))
-                    except StopAsyncIteration:
-                        break
+                while (batch := await _next(patience, batches)) is not None:
+                    if ended or not batch:
+                        continue  # an adapter may have more to do after its end, but nothing more to say
+                    batch = merge(batch)
                     for event in batch:
                         sequence += 1
                         event.stream_id = stream_id
                         event.sequence = sequence
-                    if batch[-1].HasField("completed"):
-                        _close_stream(batch, target)
+                        _price(event, target.description)
+                    if ended := batch[-1].HasField("completed"):
+                        batch[-1].time.FromNanoseconds(time.time_ns())
                     yield batch
+            if not ended:
+                raise ProviderFailure(Reason.ERROR_REASON_PROVIDER_PROTOCOL_ERROR, "the provider's answer stopped without its end")
         except AntiphonError as error:
             self._catalog.observe(target, error)
             raise
@@ -153,14 +159,20 @@ class CompletionService:
         self._catalog.observe(target, None)
 
 
-def _close_stream(batch: list[Event], target: ResolvedModel) -> None:
-    """Stamps the last event and prices the usage of the batch."""
-    batch[-1].time.FromNanoseconds(time.time_ns())
-    prices = target.description.prices if target.description.HasField("prices") else None
-    if prices is None:
+async def _next(patience: Patience, batches: AsyncGenerator[list[Event], None]) -> list[Event] | None:
+    try:
+        return await patience.next(batches)
+    except StopAsyncIteration:
+        return None
+
+
+def _price(event: Event, model: Model) -> None:
+    """Adds its cost to the usage of an event, where the model has a price."""
+    if event.HasField("completed") and event.completed.HasField("usage"):
+        usage = event.completed.usage
+    elif event.HasField("usage_reported"):
+        usage = event.usage_reported.usage
+    else:
         return
-    for event in batch:
-        if event.HasField("completed") and event.completed.HasField("usage"):
-            event.completed.usage.cost.CopyFrom(priced(event.completed.usage, prices))
-        elif event.HasField("usage_reported"):
-            event.usage_reported.usage.cost.CopyFrom(priced(event.usage_reported.usage, prices))
+    if model.HasField("prices"):
+        usage.cost.CopyFrom(priced(usage, model.prices))

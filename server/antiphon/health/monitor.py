@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from antiphon.api.health.v1.health_service_pb2 import ComponentHealth, HealthReport, HealthStatus
-from antiphon.errors import AntiphonError, FieldViolation, InvalidRequestError, Reason
+from antiphon.errors import AntiphonError, NotFoundError, Reason
 from antiphon.telemetry.logs import logger
 
 if TYPE_CHECKING:
@@ -58,13 +58,15 @@ class HealthMonitor:
         """Looks at the components, all at once.
 
         Raises:
-            InvalidRequestError: A name is no component's (INVALID_FIELD).
+            NotFoundError: A name is no component's (COMPONENT_NOT_FOUND).
         """
-        for index, name in enumerate(names):
+        for name in names:
             if name not in self._components:
-                known = ", ".join(self._components)
-                violation = FieldViolation(f"components[{index}]", f"there is no component {name!r}; there are {known}")
-                raise InvalidRequestError(Reason.ERROR_REASON_INVALID_FIELD, violation.description, violations=[violation])
+                raise NotFoundError(
+                    Reason.ERROR_REASON_COMPONENT_NOT_FOUND,
+                    f"there is no component {name!r}; there are {', '.join(self._components)}",
+                    metadata={"component": name},
+                )
         chosen = [self._components[name] for name in sorted(names)] if names else list(self._components.values())
         await asyncio.gather(*(_look(component) for component in chosen))
         status = HealthStatus.HEALTH_STATUS_SERVING if self.serving else HealthStatus.HEALTH_STATUS_NOT_SERVING

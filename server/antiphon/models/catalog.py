@@ -105,11 +105,11 @@ class ModelCatalog:
         """Returns all models that can be named, by name. A provider that cannot be asked in time is left out.
 
         Raises:
-            NotFoundError: There is no such provider (MODEL_NOT_FOUND).
+            NotFoundError: There is no such provider (PROVIDER_NOT_FOUND).
         """
         if provider and provider not in self._providers:
             raise NotFoundError(
-                Reason.ERROR_REASON_MODEL_NOT_FOUND, f"no provider is configured as {provider!r}", metadata={"provider": provider}
+                Reason.ERROR_REASON_PROVIDER_NOT_FOUND, f"no provider is configured as {provider!r}", metadata={"provider": provider}
             )
         chosen = [model for name, model in self._providers.items() if provider in {"", name}]
         listed = await asyncio.gather(*(_listed(model) for model in chosen))

@@ -80,7 +80,7 @@ class ChatModel(Protocol):
         Args:
             spec: What to complete; its `model` is not read.
             model_id: The provider's own name of the model.
-            call: The call; its deadline bounds the exchange with the provider.
+            call: The call, for logs and traces. Its deadline is the pipeline's to hold.
             delivery: How the caller wants the events.
         """
         ...

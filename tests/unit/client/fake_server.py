@@ -183,7 +183,7 @@ def _numbered(event: event_pb2.Event, number: int) -> event_pb2.Event:
 
 def started(model: str = "local/tiny") -> event_pb2.Event:
     """The first event."""
-    return event_pb2.Event(started=event_pb2.Started(model=model))
+    return event_pb2.Event(started=event_pb2.Started(completion_id="c1", model=model))
 
 
 def text_part(*pieces: str, index: int = 0, kind: event_pb2.PartKind = event_pb2.PartKind.PART_KIND_TEXT) -> list[event_pb2.Event]:

@@ -37,7 +37,7 @@ def rich_answer() -> tuple[list[event_pb2.Event], completion_pb2.Completion]:
     usage = usage_pb2.Usage(input_tokens=9, output_tokens=8, reasoning_tokens=2)
     citation = message_pb2.Part(citation=message_pb2.Citation(uri="https://example.org/", title="Example", end_index=3))
     log_probability = completion_pb2.TokenLogProbability(token="a", log_probability=-0.5)
-    first = event_pb2.Event(started=event_pb2.Started(model="local/tiny", ignored_parameters=["sampling.top_k"]))
+    first = event_pb2.Event(started=event_pb2.Started(completion_id="c1", model="local/tiny", ignored_parameters=["sampling.top_k"]))
     first.time.FromDatetime(now)
     sequence = [
         first,

@@ -24,7 +24,7 @@ from antiphon.completion.collecting import Collector
 def test_every_kind_of_event_is_collected() -> None:
     collector = Collector()
     for event in (
-        Event(stream_id="cmpl-1", started=Started(model="a/b", ignored_parameters=["sampling.top_k"])),
+        Event(stream_id="cmpl-1", started=Started(completion_id="cmpl-1", model="a/b", ignored_parameters=["sampling.top_k"])),
         Event(part_started=PartStarted(index=0, kind=PartKind.PART_KIND_REASONING)),
         Event(part_started=PartStarted(index=1, kind=PartKind.PART_KIND_TEXT)),
         Event(tool_call_started=ToolCallStarted(call_id="c1", name="weather", index=2)),

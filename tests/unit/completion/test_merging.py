@@ -38,7 +38,7 @@ def arguments(piece: str, call_id: str = "c1") -> Event:
 def told(events: list[Event]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for event in events:
-        kind = event.WhichOneof("event") or ""
+        kind = event.WhichOneof("payload") or ""
         found.append((kind, event.part_delta.text or event.tool_call_arguments_delta.arguments))
     return found
 

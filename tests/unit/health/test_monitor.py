@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from antiphon.api.health.v1.health_service_pb2 import HealthReport, HealthStatus
-from antiphon.errors import InvalidRequestError, ProviderFailure, Reason
+from antiphon.errors import NotFoundError, ProviderFailure, Reason
 from antiphon.health import monitor as monitor_module
 from antiphon.health.monitor import Component, HealthMonitor
 
@@ -69,9 +69,9 @@ async def test_some_can_be_asked_for() -> None:
 
 
 async def test_an_unknown_one_is_refused() -> None:
-    with pytest.raises(InvalidRequestError) as caught:
+    with pytest.raises(NotFoundError) as caught:
         await HealthMonitor([Patient("a").component()]).report(["a", "x"])
-    assert "components[1]" == caught.value.violations[0].field
+    assert {"component": "x"} == caught.value.metadata
 
 
 async def test_the_server_serves_whatever_a_component_says() -> None:

@@ -26,8 +26,10 @@ class Slow(io.BytesIO):
     def __init__(self) -> None:
         super().__init__()
         self.let = threading.Event()
+        self.entered = threading.Event()
 
     def write(self, data: bytes) -> int:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # bytes are all that is written
+        self.entered.set()
         self.let.wait(10)
         return super().write(data)
 
@@ -54,7 +56,7 @@ def test_what_waits_is_written_at_the_end() -> None:
     stream = Slow()
     writer = LogWriter(stream)
     writer.write(b"first")
-    time.sleep(0.02)
+    assert stream.entered.wait(5)
     writer.write(b"second")
     stream.let.set()
     writer.close()
@@ -66,7 +68,7 @@ def test_past_the_limit_the_oldest_go_and_their_number_is_told(monkeypatch: pyte
     stream = Slow()
     writer = LogWriter(stream)
     writer.write(b"first")
-    time.sleep(0.05)  # the thread now waits with it
+    assert stream.entered.wait(5)  # the thread now waits with it
     for number in range(25):
         writer.write(b"%d" % number)
     stream.let.set()

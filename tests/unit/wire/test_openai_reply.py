@@ -35,7 +35,7 @@ def test_text() -> None:
 
 
 def test_deltas_of_one_read_are_one_event() -> None:
-    kinds = [event.WhichOneof("event") for event in decoder().feed(sse(*(chunk({"content": "a"}) for _ in range(100))))]
+    kinds = [event.WhichOneof("payload") for event in decoder().feed(sse(*(chunk({"content": "a"}) for _ in range(100))))]
 
     assert ["part_started", "part_delta"] == kinds
 

@@ -107,7 +107,7 @@ class Accumulator:
             case core.PartEnded() | core.ToolCallEnded():
                 self._end(payload)
             case core.Started():
-                self._completion_id, self._model, self._create_time = event.stream_id, payload.model, event.time
+                self._completion_id, self._model, self._create_time = payload.completion_id, payload.model, event.time
                 self._ignored_parameters = payload.ignored_parameters
             case core.UsageReported():
                 self._usage = payload.usage

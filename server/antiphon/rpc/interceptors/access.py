@@ -64,4 +64,5 @@ class Access:
                 reason=reason,
                 duration_ms=round(duration_s * 1000, 2),
                 messages=call.messages_sent,
+                **call.context.facts,
             )

@@ -28,7 +28,8 @@ class Decoding:
         """Sets the call's request.
 
         Raises:
-            InvalidRequestError: It is too large (REQUEST_TOO_LARGE) or cannot be decoded (UNDECODABLE_REQUEST).
+            InvalidRequestError: It is too large (REQUEST_TOO_LARGE) cannot be decoded (UNDECODABLE_REQUEST), or holds
+                what would be dropped in silence (UNKNOWN_FIELD).
         """
         size_bytes = len(call.body)
         if size_bytes > self._limit_bytes:
@@ -50,6 +51,12 @@ class Decoding:
             raise InvalidRequestError(
                 Reason.ERROR_REASON_UNDECODABLE_REQUEST, f"the bytes are no {request.DESCRIPTOR.full_name}; send a valid protobuf message"
             ) from None
+        size_before = request.ByteSize()
+        request.DiscardUnknownFields()
+        if request.ByteSize() != size_before:
+            raise InvalidRequestError(
+                Reason.ERROR_REASON_UNKNOWN_FIELD, "the request holds a field that this server does not know; it is older than the client"
+            )
         call.request = request
         call.body = b""
         await rest(call, send)

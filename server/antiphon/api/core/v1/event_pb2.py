@@ -28,33 +28,33 @@ from antiphon.api.core.v1 import usage_pb2 as antiphon_dot_api_dot_core_dot_v1_d
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n antiphon/api/core/v1/event.proto\x12\x14\x61ntiphon.api.core.v1\x1a%antiphon/api/core/v1/completion.proto\x1a\"antiphon/api/core/v1/message.proto\x1a antiphon/api/core/v1/usage.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x06\n\x05\x45vent\x12\x1b\n\tstream_id\x18\x01 \x01(\tR\x08streamId\x12\x1a\n\x08sequence\x18\x02 \x01(\x03R\x08sequence\x12.\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x39\n\x07started\x18\n \x01(\x0b\x32\x1d.antiphon.api.core.v1.StartedH\x00R\x07started\x12\x46\n\x0cpart_started\x18\x0b \x01(\x0b\x32!.antiphon.api.core.v1.PartStartedH\x00R\x0bpartStarted\x12@\n\npart_delta\x18\x0c \x01(\x0b\x32\x1f.antiphon.api.core.v1.PartDeltaH\x00R\tpartDelta\x12@\n\npart_ended\x18\r \x01(\x0b\x32\x1f.antiphon.api.core.v1.PartEndedH\x00R\tpartEnded\x12S\n\x11tool_call_started\x18\x0e \x01(\x0b\x32%.antiphon.api.core.v1.ToolCallStartedH\x00R\x0ftoolCallStarted\x12i\n\x19tool_call_arguments_delta\x18\x0f \x01(\x0b\x32,.antiphon.api.core.v1.ToolCallArgumentsDeltaH\x00R\x16toolCallArgumentsDelta\x12M\n\x0ftool_call_ended\x18\x10 \x01(\x0b\x32#.antiphon.api.core.v1.ToolCallEndedH\x00R\rtoolCallEnded\x12L\n\x0eusage_reported\x18\x11 \x01(\x0b\x32#.antiphon.api.core.v1.UsageReportedH\x00R\rusageReported\x12?\n\tcompleted\x18\x12 \x01(\x0b\x32\x1f.antiphon.api.core.v1.CompletedH\x00R\tcompletedB\x07\n\x05\x65vent\"N\n\x07Started\x12\x14\n\x05model\x18\x01 \x01(\tR\x05model\x12-\n\x12ignored_parameters\x18\x02 \x03(\tR\x11ignoredParameters\"\x87\x01\n\x0bPartStarted\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12\x32\n\x04kind\x18\x02 \x01(\x0e\x32\x1e.antiphon.api.core.v1.PartKindR\x04kind\x12.\n\x04part\x18\x03 \x01(\x0b\x32\x1a.antiphon.api.core.v1.PartR\x04part\"\x8d\x01\n\tPartDelta\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\x12V\n\x11log_probabilities\x18\x03 \x03(\x0b\x32).antiphon.api.core.v1.TokenLogProbabilityR\x10logProbabilities\"H\n\tPartEnded\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12%\n\x0eprovider_state\x18\x02 \x01(\x0cR\rproviderState\"T\n\x0fToolCallStarted\x12\x17\n\x07\x63\x61ll_id\x18\x01 \x01(\tR\x06\x63\x61llId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n\x05index\x18\x03 \x01(\x05R\x05index\"O\n\x16ToolCallArgumentsDelta\x12\x17\n\x07\x63\x61ll_id\x18\x01 \x01(\tR\x06\x63\x61llId\x12\x1c\n\targuments\x18\x02 \x01(\tR\targuments\"O\n\rToolCallEnded\x12\x17\n\x07\x63\x61ll_id\x18\x01 \x01(\tR\x06\x63\x61llId\x12%\n\x0eprovider_state\x18\x02 \x01(\x0cR\rproviderState\"B\n\rUsageReported\x12\x31\n\x05usage\x18\x01 \x01(\x0b\x32\x1b.antiphon.api.core.v1.UsageR\x05usage\"\xbd\x01\n\tCompleted\x12G\n\rfinish_reason\x18\x01 \x01(\x0e\x32\".antiphon.api.core.v1.FinishReasonR\x0c\x66inishReason\x12\x34\n\x16provider_finish_reason\x18\x02 \x01(\tR\x14providerFinishReason\x12\x31\n\x05usage\x18\x03 \x01(\x0b\x32\x1b.antiphon.api.core.v1.UsageR\x05usage*g\n\x08PartKind\x12\x19\n\x15PART_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0ePART_KIND_TEXT\x10\x01\x12\x17\n\x13PART_KIND_REASONING\x10\x02\x12\x13\n\x0fPART_KIND_WHOLE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n antiphon/api/core/v1/event.proto\x12\x14\x61ntiphon.api.core.v1\x1a%antiphon/api/core/v1/completion.proto\x1a\"antiphon/api/core/v1/message.proto\x1a antiphon/api/core/v1/usage.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x06\n\x05\x45vent\x12\x1b\n\tstream_id\x18\x01 \x01(\tR\x08streamId\x12\x1a\n\x08sequence\x18\x02 \x01(\x03R\x08sequence\x12.\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x39\n\x07started\x18\n \x01(\x0b\x32\x1d.antiphon.api.core.v1.StartedH\x00R\x07started\x12\x46\n\x0cpart_started\x18\x0b \x01(\x0b\x32!.antiphon.api.core.v1.PartStartedH\x00R\x0bpartStarted\x12@\n\npart_delta\x18\x0c \x01(\x0b\x32\x1f.antiphon.api.core.v1.PartDeltaH\x00R\tpartDelta\x12@\n\npart_ended\x18\r \x01(\x0b\x32\x1f.antiphon.api.core.v1.PartEndedH\x00R\tpartEnded\x12S\n\x11tool_call_started\x18\x0e \x01(\x0b\x32%.antiphon.api.core.v1.ToolCallStartedH\x00R\x0ftoolCallStarted\x12i\n\x19tool_call_arguments_delta\x18\x0f \x01(\x0b\x32,.antiphon.api.core.v1.ToolCallArgumentsDeltaH\x00R\x16toolCallArgumentsDelta\x12M\n\x0ftool_call_ended\x18\x10 \x01(\x0b\x32#.antiphon.api.core.v1.ToolCallEndedH\x00R\rtoolCallEnded\x12L\n\x0eusage_reported\x18\x11 \x01(\x0b\x32#.antiphon.api.core.v1.UsageReportedH\x00R\rusageReported\x12?\n\tcompleted\x18\x12 \x01(\x0b\x32\x1f.antiphon.api.core.v1.CompletedH\x00R\tcompletedB\t\n\x07payload\"s\n\x07Started\x12\x14\n\x05model\x18\x01 \x01(\tR\x05model\x12-\n\x12ignored_parameters\x18\x02 \x03(\tR\x11ignoredParameters\x12#\n\rcompletion_id\x18\x03 \x01(\tR\x0c\x63ompletionId\"\x87\x01\n\x0bPartStarted\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12\x32\n\x04kind\x18\x02 \x01(\x0e\x32\x1e.antiphon.api.core.v1.PartKindR\x04kind\x12.\n\x04part\x18\x03 \x01(\x0b\x32\x1a.antiphon.api.core.v1.PartR\x04part\"\x8d\x01\n\tPartDelta\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\x12V\n\x11log_probabilities\x18\x03 \x03(\x0b\x32).antiphon.api.core.v1.TokenLogProbabilityR\x10logProbabilities\"H\n\tPartEnded\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12%\n\x0eprovider_state\x18\x02 \x01(\x0cR\rproviderState\"T\n\x0fToolCallStarted\x12\x17\n\x07\x63\x61ll_id\x18\x01 \x01(\tR\x06\x63\x61llId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n\x05index\x18\x03 \x01(\x05R\x05index\"O\n\x16ToolCallArgumentsDelta\x12\x17\n\x07\x63\x61ll_id\x18\x01 \x01(\tR\x06\x63\x61llId\x12\x1c\n\targuments\x18\x02 \x01(\tR\targuments\"O\n\rToolCallEnded\x12\x17\n\x07\x63\x61ll_id\x18\x01 \x01(\tR\x06\x63\x61llId\x12%\n\x0eprovider_state\x18\x02 \x01(\x0cR\rproviderState\"B\n\rUsageReported\x12\x31\n\x05usage\x18\x01 \x01(\x0b\x32\x1b.antiphon.api.core.v1.UsageR\x05usage\"\xbd\x01\n\tCompleted\x12G\n\rfinish_reason\x18\x01 \x01(\x0e\x32\".antiphon.api.core.v1.FinishReasonR\x0c\x66inishReason\x12\x34\n\x16provider_finish_reason\x18\x02 \x01(\tR\x14providerFinishReason\x12\x31\n\x05usage\x18\x03 \x01(\x0b\x32\x1b.antiphon.api.core.v1.UsageR\x05usage*g\n\x08PartKind\x12\x19\n\x15PART_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0ePART_KIND_TEXT\x10\x01\x12\x17\n\x13PART_KIND_REASONING\x10\x02\x12\x13\n\x0fPART_KIND_WHOLE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'antiphon.api.core.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PARTKIND']._serialized_start=1945
-  _globals['_PARTKIND']._serialized_end=2048
+  _globals['_PARTKIND']._serialized_start=1984
+  _globals['_PARTKIND']._serialized_end=2087
   _globals['_EVENT']._serialized_start=201
-  _globals['_EVENT']._serialized_end=999
-  _globals['_STARTED']._serialized_start=1001
-  _globals['_STARTED']._serialized_end=1079
-  _globals['_PARTSTARTED']._serialized_start=1082
-  _globals['_PARTSTARTED']._serialized_end=1217
-  _globals['_PARTDELTA']._serialized_start=1220
-  _globals['_PARTDELTA']._serialized_end=1361
-  _globals['_PARTENDED']._serialized_start=1363
-  _globals['_PARTENDED']._serialized_end=1435
-  _globals['_TOOLCALLSTARTED']._serialized_start=1437
-  _globals['_TOOLCALLSTARTED']._serialized_end=1521
-  _globals['_TOOLCALLARGUMENTSDELTA']._serialized_start=1523
-  _globals['_TOOLCALLARGUMENTSDELTA']._serialized_end=1602
-  _globals['_TOOLCALLENDED']._serialized_start=1604
-  _globals['_TOOLCALLENDED']._serialized_end=1683
-  _globals['_USAGEREPORTED']._serialized_start=1685
-  _globals['_USAGEREPORTED']._serialized_end=1751
-  _globals['_COMPLETED']._serialized_start=1754
-  _globals['_COMPLETED']._serialized_end=1943
+  _globals['_EVENT']._serialized_end=1001
+  _globals['_STARTED']._serialized_start=1003
+  _globals['_STARTED']._serialized_end=1118
+  _globals['_PARTSTARTED']._serialized_start=1121
+  _globals['_PARTSTARTED']._serialized_end=1256
+  _globals['_PARTDELTA']._serialized_start=1259
+  _globals['_PARTDELTA']._serialized_end=1400
+  _globals['_PARTENDED']._serialized_start=1402
+  _globals['_PARTENDED']._serialized_end=1474
+  _globals['_TOOLCALLSTARTED']._serialized_start=1476
+  _globals['_TOOLCALLSTARTED']._serialized_end=1560
+  _globals['_TOOLCALLARGUMENTSDELTA']._serialized_start=1562
+  _globals['_TOOLCALLARGUMENTSDELTA']._serialized_end=1641
+  _globals['_TOOLCALLENDED']._serialized_start=1643
+  _globals['_TOOLCALLENDED']._serialized_end=1722
+  _globals['_USAGEREPORTED']._serialized_start=1724
+  _globals['_USAGEREPORTED']._serialized_end=1790
+  _globals['_COMPLETED']._serialized_start=1793
+  _globals['_COMPLETED']._serialized_end=1982
 # @@protoc_insertion_point(module_scope)

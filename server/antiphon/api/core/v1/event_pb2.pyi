@@ -53,12 +53,14 @@ class Event(_message.Message):
     def __init__(self, stream_id: _Optional[str] = ..., sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started: _Optional[_Union[Started, _Mapping]] = ..., part_started: _Optional[_Union[PartStarted, _Mapping]] = ..., part_delta: _Optional[_Union[PartDelta, _Mapping]] = ..., part_ended: _Optional[_Union[PartEnded, _Mapping]] = ..., tool_call_started: _Optional[_Union[ToolCallStarted, _Mapping]] = ..., tool_call_arguments_delta: _Optional[_Union[ToolCallArgumentsDelta, _Mapping]] = ..., tool_call_ended: _Optional[_Union[ToolCallEnded, _Mapping]] = ..., usage_reported: _Optional[_Union[UsageReported, _Mapping]] = ..., completed: _Optional[_Union[Completed, _Mapping]] = ...) -> None: ...
 
 class Started(_message.Message):
-    __slots__ = ("model", "ignored_parameters")
+    __slots__ = ("model", "ignored_parameters", "completion_id")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     IGNORED_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETION_ID_FIELD_NUMBER: _ClassVar[int]
     model: str
     ignored_parameters: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, model: _Optional[str] = ..., ignored_parameters: _Optional[_Iterable[str]] = ...) -> None: ...
+    completion_id: str
+    def __init__(self, model: _Optional[str] = ..., ignored_parameters: _Optional[_Iterable[str]] = ..., completion_id: _Optional[str] = ...) -> None: ...
 
 class PartStarted(_message.Message):
     __slots__ = ("index", "kind", "part")

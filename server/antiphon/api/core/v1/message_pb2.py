@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"antiphon/api/core/v1/message.proto\x12\x14\x61ntiphon.api.core.v1\x1a\x1b\x62uf/validate/validate.proto\"\x84\x01\n\x07Message\x12:\n\x04role\x18\x01 \x01(\x0e\x32\x1a.antiphon.api.core.v1.RoleB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x04role\x12=\n\x05parts\x18\x02 \x03(\x0b\x32\x1a.antiphon.api.core.v1.PartB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x08R\x05parts\"\xc4\x03\n\x04Part\x12\x14\n\x04text\x18\x01 \x01(\tH\x00R\x04text\x12\x30\n\x04\x62lob\x18\x02 \x01(\x0b\x32\x1a.antiphon.api.core.v1.BlobH\x00R\x04\x62lob\x12-\n\x03uri\x18\x03 \x01(\x0b\x32\x19.antiphon.api.core.v1.UriH\x00R\x03uri\x12=\n\ttool_call\x18\x04 \x01(\x0b\x32\x1e.antiphon.api.core.v1.ToolCallH\x00R\x08toolCall\x12\x43\n\x0btool_result\x18\x05 \x01(\x0b\x32 .antiphon.api.core.v1.ToolResultH\x00R\ntoolResult\x12?\n\treasoning\x18\x06 \x01(\x0b\x32\x1f.antiphon.api.core.v1.ReasoningH\x00R\treasoning\x12<\n\x08\x63itation\x18\x07 \x01(\x0b\x32\x1e.antiphon.api.core.v1.CitationH\x00R\x08\x63itation\x12\x30\n\x0eprovider_state\x18\x0f \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@R\rproviderStateB\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\"\xb4\x01\n\x04\x42lob\x12i\n\nmedia_type\x18\x01 \x01(\tBJ\xbaHGrE2C^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$R\tmediaType\x12\x1b\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01R\x04\x64\x61ta\x12$\n\x08\x66ilename\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01R\x08\x66ilename\"\x9c\x01\n\x03Uri\x12\'\n\x03uri\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x18\x80@:\x08https://\x88\x01\x01R\x03uri\x12l\n\nmedia_type\x18\x02 \x01(\tBM\xbaHJrE2C^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$\xd8\x01\x01R\tmediaType\"\x8c\x01\n\x08ToolCall\x12#\n\x07\x63\x61ll_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x06\x63\x61llId\x12\x30\n\x04name\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[a-zA-Z0-9_-]{1,64}$R\x04name\x12)\n\targuments\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80@R\targuments\"\x8d\x02\n\nToolResult\x12#\n\x07\x63\x61ll_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x06\x63\x61llId\x12\xbe\x01\n\x05parts\x18\x02 \x03(\x0b\x32\x1a.antiphon.api.core.v1.PartB\x8b\x01\xbaH\x87\x01\x92\x01\x03\x10\x80\x08\xba\x01~\n\x16tool_result.parts.kind\x12-a tool result holds only text, blobs and URIs\x1a\x35this.all(p, has(p.text) || has(p.blob) || has(p.uri))R\x05parts\x12\x19\n\x08is_error\x18\x03 \x01(\x08R\x07isError\"\x1f\n\tReasoning\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\"\xdf\x01\n\x08\x43itation\x12\x1a\n\x03uri\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80@R\x03uri\x12\x1e\n\x05title\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\x05title\x12\x1f\n\x0bquoted_text\x18\x03 \x01(\tR\nquotedText\x12-\n\x0bstart_index\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x00R\nstartIndex\x88\x01\x01\x12)\n\tend_index\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x01R\x08\x65ndIndex\x88\x01\x01\x42\x0e\n\x0c_start_indexB\x0c\n\n_end_index*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"antiphon/api/core/v1/message.proto\x12\x14\x61ntiphon.api.core.v1\x1a\x1b\x62uf/validate/validate.proto\"\x84\x01\n\x07Message\x12:\n\x04role\x18\x01 \x01(\x0e\x32\x1a.antiphon.api.core.v1.RoleB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x04role\x12=\n\x05parts\x18\x02 \x03(\x0b\x32\x1a.antiphon.api.core.v1.PartB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x08R\x05parts\"\xc4\x03\n\x04Part\x12\x14\n\x04text\x18\x01 \x01(\tH\x00R\x04text\x12\x30\n\x04\x62lob\x18\x02 \x01(\x0b\x32\x1a.antiphon.api.core.v1.BlobH\x00R\x04\x62lob\x12-\n\x03uri\x18\x03 \x01(\x0b\x32\x19.antiphon.api.core.v1.UriH\x00R\x03uri\x12=\n\ttool_call\x18\x04 \x01(\x0b\x32\x1e.antiphon.api.core.v1.ToolCallH\x00R\x08toolCall\x12\x43\n\x0btool_result\x18\x05 \x01(\x0b\x32 .antiphon.api.core.v1.ToolResultH\x00R\ntoolResult\x12?\n\treasoning\x18\x06 \x01(\x0b\x32\x1f.antiphon.api.core.v1.ReasoningH\x00R\treasoning\x12<\n\x08\x63itation\x18\x07 \x01(\x0b\x32\x1e.antiphon.api.core.v1.CitationH\x00R\x08\x63itation\x12\x30\n\x0eprovider_state\x18\x0f \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@R\rproviderStateB\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\"\xb4\x01\n\x04\x42lob\x12i\n\nmedia_type\x18\x01 \x01(\tBJ\xbaHGrE2C^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$R\tmediaType\x12\x1b\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01R\x04\x64\x61ta\x12$\n\x08\x66ilename\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01R\x08\x66ilename\"\x9c\x01\n\x03Uri\x12\'\n\x03uri\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x18\x80@:\x08https://\x88\x01\x01R\x03uri\x12l\n\nmedia_type\x18\x02 \x01(\tBM\xbaHJrE2C^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$\xd8\x01\x01R\tmediaType\"z\n\x08ToolCall\x12#\n\x07\x63\x61ll_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x06\x63\x61llId\x12\x1e\n\x04name\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x04name\x12)\n\targuments\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80@R\targuments\"\x8d\x02\n\nToolResult\x12#\n\x07\x63\x61ll_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x06\x63\x61llId\x12\xbe\x01\n\x05parts\x18\x02 \x03(\x0b\x32\x1a.antiphon.api.core.v1.PartB\x8b\x01\xbaH\x87\x01\x92\x01\x03\x10\x80\x08\xba\x01~\n\x16tool_result.parts.kind\x12-a tool result holds only text, blobs and URIs\x1a\x35this.all(p, has(p.text) || has(p.blob) || has(p.uri))R\x05parts\x12\x19\n\x08is_error\x18\x03 \x01(\x08R\x07isError\"\x1f\n\tReasoning\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\"\x94\x03\n\x08\x43itation\x12\x1a\n\x03uri\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80@R\x03uri\x12\x1e\n\x05title\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\x05title\x12\x1f\n\x0bquoted_text\x18\x03 \x01(\tR\nquotedText\x12-\n\x0bstart_index\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x00R\nstartIndex\x88\x01\x01\x12)\n\tend_index\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x01R\x08\x65ndIndex\x88\x01\x01:\xb2\x01\xbaH\xae\x01\x1a\xab\x01\n\rcitation.span\x12,a span has a start and an end, in this order\x1alhas(this.start_index) == has(this.end_index) && (!has(this.end_index) || this.start_index <= this.end_index)B\x0e\n\x0c_start_indexB\x0c\n\n_end_index*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,7 +53,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOLCALL'].fields_by_name['call_id']._loaded_options = None
   _globals['_TOOLCALL'].fields_by_name['call_id']._serialized_options = b'\272H\007r\005\020\001\030\200\002'
   _globals['_TOOLCALL'].fields_by_name['name']._loaded_options = None
-  _globals['_TOOLCALL'].fields_by_name['name']._serialized_options = b'\272H\031r\0272\025^[a-zA-Z0-9_-]{1,64}$'
+  _globals['_TOOLCALL'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\200\002'
   _globals['_TOOLCALL'].fields_by_name['arguments']._loaded_options = None
   _globals['_TOOLCALL'].fields_by_name['arguments']._serialized_options = b'\272H\010r\006\020\001(\200\200@'
   _globals['_TOOLRESULT'].fields_by_name['call_id']._loaded_options = None
@@ -68,8 +68,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CITATION'].fields_by_name['start_index']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_CITATION'].fields_by_name['end_index']._loaded_options = None
   _globals['_CITATION'].fields_by_name['end_index']._serialized_options = b'\272H\004\032\002(\000'
-  _globals['_ROLE']._serialized_start=1695
-  _globals['_ROLE']._serialized_end=1790
+  _globals['_CITATION']._loaded_options = None
+  _globals['_CITATION']._serialized_options = b'\272H\256\001\032\253\001\n\rcitation.span\022,a span has a start and an end, in this order\032lhas(this.start_index) == has(this.end_index) && (!has(this.end_index) || this.start_index <= this.end_index)'
+  _globals['_ROLE']._serialized_start=1857
+  _globals['_ROLE']._serialized_end=1952
   _globals['_MESSAGE']._serialized_start=90
   _globals['_MESSAGE']._serialized_end=222
   _globals['_PART']._serialized_start=225
@@ -78,12 +80,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BLOB']._serialized_end=860
   _globals['_URI']._serialized_start=863
   _globals['_URI']._serialized_end=1019
-  _globals['_TOOLCALL']._serialized_start=1022
-  _globals['_TOOLCALL']._serialized_end=1162
-  _globals['_TOOLRESULT']._serialized_start=1165
-  _globals['_TOOLRESULT']._serialized_end=1434
-  _globals['_REASONING']._serialized_start=1436
-  _globals['_REASONING']._serialized_end=1467
-  _globals['_CITATION']._serialized_start=1470
-  _globals['_CITATION']._serialized_end=1693
+  _globals['_TOOLCALL']._serialized_start=1021
+  _globals['_TOOLCALL']._serialized_end=1143
+  _globals['_TOOLRESULT']._serialized_start=1146
+  _globals['_TOOLRESULT']._serialized_end=1415
+  _globals['_REASONING']._serialized_start=1417
+  _globals['_REASONING']._serialized_end=1448
+  _globals['_CITATION']._serialized_start=1451
+  _globals['_CITATION']._serialized_end=1855
 # @@protoc_insertion_point(module_scope)

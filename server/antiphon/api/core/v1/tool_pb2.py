@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61ntiphon/api/core/v1/tool.proto\x12\x14\x61ntiphon.api.core.v1\x1a\x1b\x62uf/validate/validate.proto\"\xbb\x01\n\x04Tool\x12\x30\n\x04name\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[a-zA-Z0-9_-]{1,64}$R\x04name\x12+\n\x0b\x64\x65scription\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01R\x0b\x64\x65scription\x12,\n\x0cinput_schema\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x10R\x0binputSchema\x12\x1b\n\x06strict\x18\x04 \x01(\x08H\x00R\x06strict\x88\x01\x01\x42\t\n\x07_strict\"\xa6\x01\n\nToolChoice\x12\x42\n\x04mode\x18\x01 \x01(\x0e\x32$.antiphon.api.core.v1.ToolChoiceModeB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04mode\x12T\n\x12\x61llowed_tool_names\x18\x02 \x03(\tB&\xbaH#\x92\x01 \x10\x80\x08\x18\x01\"\x19r\x17\x32\x15^[a-zA-Z0-9_-]{1,64}$R\x10\x61llowedToolNames*\x87\x01\n\x0eToolChoiceMode\x12 \n\x1cTOOL_CHOICE_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15TOOL_CHOICE_MODE_AUTO\x10\x01\x12\x19\n\x15TOOL_CHOICE_MODE_NONE\x10\x02\x12\x1d\n\x19TOOL_CHOICE_MODE_REQUIRED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61ntiphon/api/core/v1/tool.proto\x12\x14\x61ntiphon.api.core.v1\x1a\x1b\x62uf/validate/validate.proto\"\xbb\x01\n\x04Tool\x12\x30\n\x04name\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[a-zA-Z0-9_-]{1,64}$R\x04name\x12+\n\x0b\x64\x65scription\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01R\x0b\x64\x65scription\x12,\n\x0cinput_schema\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x10R\x0binputSchema\x12\x1b\n\x06strict\x18\x04 \x01(\x08H\x00R\x06strict\x88\x01\x01\x42\t\n\x07_strict\"\xa6\x01\n\nToolChoice\x12\x42\n\x04mode\x18\x01 \x01(\x0e\x32$.antiphon.api.core.v1.ToolChoiceModeB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04mode\x12T\n\x12\x61llowed_tool_names\x18\x02 \x03(\tB&\xbaH#\x92\x01 \x10\x80\x04\x18\x01\"\x19r\x17\x32\x15^[a-zA-Z0-9_-]{1,64}$R\x10\x61llowedToolNames*\x87\x01\n\x0eToolChoiceMode\x12 \n\x1cTOOL_CHOICE_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15TOOL_CHOICE_MODE_AUTO\x10\x01\x12\x19\n\x15TOOL_CHOICE_MODE_NONE\x10\x02\x12\x1d\n\x19TOOL_CHOICE_MODE_REQUIRED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,7 +41,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOLCHOICE'].fields_by_name['mode']._loaded_options = None
   _globals['_TOOLCHOICE'].fields_by_name['mode']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_TOOLCHOICE'].fields_by_name['allowed_tool_names']._loaded_options = None
-  _globals['_TOOLCHOICE'].fields_by_name['allowed_tool_names']._serialized_options = b'\272H#\222\001 \020\200\010\030\001\"\031r\0272\025^[a-zA-Z0-9_-]{1,64}$'
+  _globals['_TOOLCHOICE'].fields_by_name['allowed_tool_names']._serialized_options = b'\272H#\222\001 \020\200\004\030\001\"\031r\0272\025^[a-zA-Z0-9_-]{1,64}$'
   _globals['_TOOLCHOICEMODE']._serialized_start=446
   _globals['_TOOLCHOICEMODE']._serialized_end=581
   _globals['_TOOL']._serialized_start=87

@@ -59,8 +59,9 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 class ErrorReason(betterproto2.Enum):
     """
-    Why a call failed. Every failed call carries a `google.rpc.ErrorInfo` with domain `antiphon.api` whose reason is one of these names without the
-    prefix, as in `MODEL_NOT_FOUND`. Clients must take a reason they do not know as its status code.
+    Why a call failed. Every call that the server failed carries a `google.rpc.ErrorInfo` with domain `antiphon.api` whose reason is one of these names without the
+    prefix, as in `MODEL_NOT_FOUND`. Clients must take a reason they do not know as its status code. The status of a call that
+    its caller cancelled is made by the caller's own runtime and carries nothing.
     """
 
     UNSPECIFIED = 0
@@ -75,7 +76,8 @@ class ErrorReason(betterproto2.Enum):
 
     REQUEST_TOO_LARGE = 2
     """
-    RESOURCE_EXHAUSTED, without RetryInfo: the request is larger than the server takes. Metadata: `size_bytes`, `limit_bytes`.
+    RESOURCE_EXHAUSTED, without RetryInfo: the request is larger than the server takes, in bytes or in fields. Metadata: `size_bytes`, `limit_bytes`, and
+    `limit_fields` where the fields were too many.
     """
 
     METHOD_NOT_FOUND = 3
@@ -130,17 +132,17 @@ class ErrorReason(betterproto2.Enum):
 
     UNSUPPORTED_PARAMETER = 13
     """
-    INVALID_ARGUMENT: the model cannot take a parameter that is set.
+    INVALID_ARGUMENT: the model cannot take a parameter that is set. Metadata: `model`.
     """
 
     UNSUPPORTED_CONTENT = 14
     """
-    INVALID_ARGUMENT: the model cannot take a kind of content.
+    INVALID_ARGUMENT: the model cannot take a kind of content. Metadata: `model`.
     """
 
     LIMIT_EXCEEDED = 15
     """
-    INVALID_ARGUMENT: a limit that was asked for is beyond what the model can do. Metadata: `limit`.
+    INVALID_ARGUMENT: a limit that was asked for is beyond what the model can do. Metadata: `model`, `limit`.
     """
 
     CONTEXT_LENGTH_EXCEEDED = 16
@@ -150,7 +152,22 @@ class ErrorReason(betterproto2.Enum):
 
     MODEL_NOT_FOUND = 17
     """
-    NOT_FOUND: no such model or provider. Metadata: `model`.
+    NOT_FOUND: no such model. Metadata: `model`.
+    """
+
+    PROVIDER_NOT_FOUND = 18
+    """
+    NOT_FOUND: no such provider. Metadata: `provider`.
+    """
+
+    COMPONENT_NOT_FOUND = 19
+    """
+    NOT_FOUND: no such component. Metadata: `component`.
+    """
+
+    UNKNOWN_FIELD = 20
+    """
+    INVALID_ARGUMENT: the request holds a field that this server does not know; it is older than the client.
     """
 
     DEADLINE_ALREADY_PAST = 30
@@ -165,7 +182,7 @@ class ErrorReason(betterproto2.Enum):
 
     FIRST_TOKEN_TIMEOUT = 32
     """
-    UNAVAILABLE: the provider sent no token within the server's limit. Metadata: `timeout_ms`.
+    UNAVAILABLE: the provider sent no token, or for a unary call no reply, within the server's limit. Metadata: `timeout_ms`.
     """
 
     IDLE_TIMEOUT = 33
@@ -175,7 +192,7 @@ class ErrorReason(betterproto2.Enum):
 
     CANCELLED = 34
     """
-    CANCELLED: the caller cancelled.
+    CANCELLED: the caller cancelled. Only in the server's log and metrics.
     """
 
     SERVER_DRAINING = 35
@@ -220,7 +237,7 @@ class ErrorReason(betterproto2.Enum):
 
     EMBEDDED_MODEL_UNAVAILABLE = 57
     """
-    UNAVAILABLE: the embedded model cannot run here. The message says how to mend it.
+    UNAVAILABLE: the embedded model does not run; with RetryInfo where that may pass. Else the message says how to mend it.
     """
 
     INTERNAL = 90
@@ -249,6 +266,9 @@ class ErrorReason(betterproto2.Enum):
             15: "ERROR_REASON_LIMIT_EXCEEDED",
             16: "ERROR_REASON_CONTEXT_LENGTH_EXCEEDED",
             17: "ERROR_REASON_MODEL_NOT_FOUND",
+            18: "ERROR_REASON_PROVIDER_NOT_FOUND",
+            19: "ERROR_REASON_COMPONENT_NOT_FOUND",
+            20: "ERROR_REASON_UNKNOWN_FIELD",
             30: "ERROR_REASON_DEADLINE_ALREADY_PAST",
             31: "ERROR_REASON_DEADLINE_EXCEEDED",
             32: "ERROR_REASON_FIRST_TOKEN_TIMEOUT",
@@ -287,6 +307,9 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_LIMIT_EXCEEDED": 15,
             "ERROR_REASON_CONTEXT_LENGTH_EXCEEDED": 16,
             "ERROR_REASON_MODEL_NOT_FOUND": 17,
+            "ERROR_REASON_PROVIDER_NOT_FOUND": 18,
+            "ERROR_REASON_COMPONENT_NOT_FOUND": 19,
+            "ERROR_REASON_UNKNOWN_FIELD": 20,
             "ERROR_REASON_DEADLINE_ALREADY_PAST": 30,
             "ERROR_REASON_DEADLINE_EXCEEDED": 31,
             "ERROR_REASON_FIRST_TOKEN_TIMEOUT": 32,
@@ -756,7 +779,7 @@ class CompletionSpec(betterproto2.Message):
 
     tool_choice: "ToolChoice | None" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    How it may call them. OPTIONAL: unset means that the model decides. Without tools, only NONE or unset.
+    How it may call them. OPTIONAL: unset means that the model decides. REQUIRED and allowed names need tools.
     """
 
     parallel_tool_calls: "bool | None" = betterproto2.field(5, betterproto2.TYPE_BOOL, optional=True)
@@ -783,7 +806,8 @@ class CompletionSpec(betterproto2.Message):
         9, betterproto2.TYPE_MAP, map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE)
     )
     """
-    Settings that only one provider knows, keyed by the provider's name as configured; those of other providers are not read. OPTIONAL; at most 16.
+    Settings that only one provider knows, keyed by the provider's name as configured; those of other providers are not read. They stand over the fields
+    above; those that the server itself relies on (model, messages, streaming) are refused. OPTIONAL; at most 16.
     """
 
     unsupported_parameter_policy: "UnsupportedParameterPolicy" = betterproto2.field(
@@ -797,7 +821,7 @@ class CompletionSpec(betterproto2.Message):
         11, betterproto2.TYPE_MAP, map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING)
     )
     """
-    The caller's own labels, for logs. OPTIONAL: at most 64; keys of 1 to 63 characters, values of at most 255. Never sent to the provider.
+    The caller's own labels, written to the server's log line of the call. OPTIONAL: at most 64; keys of 1 to 63 characters, values of at most 255. Never sent to the provider.
     """
 
 
@@ -832,16 +856,16 @@ default_message_pool.register_message("antiphon.api.core.v1", "Cost", Cost)
 @dataclass(eq=False, repr=False)
 class Event(betterproto2.Message):
     """
-    One event of a stream. A stream begins with Started, ends with Completed or with the call's status, and its sequences have no gap. Clients must pass
-    over an event they do not know.
+    One event of a stream. A completion's events begin with Started, unless the call is refused before, and end with Completed or with the call's status;
+    sequences have no gap. Clients must pass over an event they do not know.
 
     Oneofs:
-        - event: What happened. Exactly one.
+        - payload: What happened. Exactly one.
     """
 
     stream_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The stream that this belongs to: the completion's id.
+    The stream that this belongs to. For StreamComplete it is the completion's id.
     """
 
     sequence: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
@@ -856,49 +880,49 @@ class Event(betterproto2.Message):
     When the server had it. Set on Started and Completed; elsewhere it may be left out to save bytes.
     """
 
-    started: "Started | None" = betterproto2.field(10, betterproto2.TYPE_MESSAGE, optional=True, group="event")
+    started: "Started | None" = betterproto2.field(10, betterproto2.TYPE_MESSAGE, optional=True, group="payload")
     """
-    The call was accepted.
+    The server began to work on it.
     """
 
-    part_started: "PartStarted | None" = betterproto2.field(11, betterproto2.TYPE_MESSAGE, optional=True, group="event")
+    part_started: "PartStarted | None" = betterproto2.field(11, betterproto2.TYPE_MESSAGE, optional=True, group="payload")
     """
     A part of the answer begins.
     """
 
-    part_delta: "PartDelta | None" = betterproto2.field(12, betterproto2.TYPE_MESSAGE, optional=True, group="event")
+    part_delta: "PartDelta | None" = betterproto2.field(12, betterproto2.TYPE_MESSAGE, optional=True, group="payload")
     """
     More of a part. Neighbouring deltas may have been merged.
     """
 
-    part_ended: "PartEnded | None" = betterproto2.field(13, betterproto2.TYPE_MESSAGE, optional=True, group="event")
+    part_ended: "PartEnded | None" = betterproto2.field(13, betterproto2.TYPE_MESSAGE, optional=True, group="payload")
     """
     A part is complete.
     """
 
-    tool_call_started: "ToolCallStarted | None" = betterproto2.field(14, betterproto2.TYPE_MESSAGE, optional=True, group="event")
+    tool_call_started: "ToolCallStarted | None" = betterproto2.field(14, betterproto2.TYPE_MESSAGE, optional=True, group="payload")
     """
     The model begins to ask for a tool.
     """
 
     tool_call_arguments_delta: "ToolCallArgumentsDelta | None" = betterproto2.field(
-        15, betterproto2.TYPE_MESSAGE, optional=True, group="event"
+        15, betterproto2.TYPE_MESSAGE, optional=True, group="payload"
     )
     """
     More of a tool call's arguments.
     """
 
-    tool_call_ended: "ToolCallEnded | None" = betterproto2.field(16, betterproto2.TYPE_MESSAGE, optional=True, group="event")
+    tool_call_ended: "ToolCallEnded | None" = betterproto2.field(16, betterproto2.TYPE_MESSAGE, optional=True, group="payload")
     """
     A tool call is complete.
     """
 
-    usage_reported: "UsageReported | None" = betterproto2.field(17, betterproto2.TYPE_MESSAGE, optional=True, group="event")
+    usage_reported: "UsageReported | None" = betterproto2.field(17, betterproto2.TYPE_MESSAGE, optional=True, group="payload")
     """
     The provider reported usage before the answer was complete; it replaces what was reported before.
     """
 
-    completed: "Completed | None" = betterproto2.field(18, betterproto2.TYPE_MESSAGE, optional=True, group="event")
+    completed: "Completed | None" = betterproto2.field(18, betterproto2.TYPE_MESSAGE, optional=True, group="payload")
     """
     The answer is complete.
     """
@@ -932,7 +956,8 @@ class JsonSchemaFormat(betterproto2.Message):
 
     schema: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    JSON Schema, draft 2020-12. REQUIRED; at most 256 KiB.
+    JSON Schema, draft 2020-12: a JSON object, with patterns of at most 1,024 characters each and 4,096 together, and no references to other documents.
+    REQUIRED; at most 256 KiB.
     """
 
     strict: "bool | None" = betterproto2.field(3, betterproto2.TYPE_BOOL, optional=True)
@@ -967,7 +992,8 @@ default_message_pool.register_message("antiphon.api.core.v1", "Message", Message
 @dataclass(eq=False, repr=False)
 class Part(betterproto2.Message):
     """
-    One piece of a message. A part that the chosen model cannot take is an error, never dropped in silence.
+    One piece of a message. A part that the chosen model cannot take is an error, never dropped in silence; but reasoning and citations of earlier answers
+    are left out where their provider does not want them back.
 
     Oneofs:
         - content: The content. REQUIRED: exactly one.
@@ -1056,7 +1082,7 @@ class PartEnded(betterproto2.Message):
 
     provider_state: "bytes" = betterproto2.field(2, betterproto2.TYPE_BYTES)
     """
-    The part's opaque provider state. Empty where there is none.
+    The part's opaque provider state. Empty where there is none, or where the part came whole with its own.
     """
 
 
@@ -1209,12 +1235,14 @@ class SamplingParameters(betterproto2.Message):
 
     stop: "list[str]" = betterproto2.field(5, betterproto2.TYPE_STRING, repeated=True)
     """
-    Texts at which generation stops; they are not part of the answer. At most 16, each of 1 to 1,024 characters.
+    Texts at which generation stops; they are not part of the answer. At most 16, each of 1 to 1,024 characters; a provider may take fewer, and then
+    refuses the request.
     """
 
     seed: "int | None" = betterproto2.field(6, betterproto2.TYPE_INT64, optional=True)
     """
-    Seed for the sampler; the same seed and request give the same answer as far as the provider can promise it.
+    Seed for the sampler; the same seed and request give the same answer as far as the provider can promise it. A provider may take a smaller range, and
+    then refuses the request.
     """
 
     frequency_penalty: "float | None" = betterproto2.field(7, betterproto2.TYPE_DOUBLE, optional=True)
@@ -1239,7 +1267,7 @@ default_message_pool.register_message("antiphon.api.core.v1", "SamplingParameter
 @dataclass(eq=False, repr=False)
 class Started(betterproto2.Message):
     """
-    The call was accepted.
+    The server began to work on a completion. It may still be refused.
     """
 
     model: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -1250,6 +1278,11 @@ class Started(betterproto2.Message):
     ignored_parameters: "list[str]" = betterproto2.field(2, betterproto2.TYPE_STRING, repeated=True)
     """
     The parameters that were set and left out under the policy IGNORE, as field paths of CompletionSpec.
+    """
+
+    completion_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Names the completion that begins, as in Completion.completion_id.
     """
 
 
@@ -1331,7 +1364,8 @@ class Tool(betterproto2.Message):
 
     input_schema: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    JSON Schema, draft 2020-12, of the arguments; its top level describes an object. OPTIONAL: unset means no arguments. At most 256 KiB.
+    JSON Schema, draft 2020-12, of the arguments: a JSON object whose top level describes an object, with patterns of at most 1,024 characters each and 4,096
+    together, and no references to other documents. OPTIONAL: unset means no arguments. At most 256 KiB.
     """
 
     strict: "bool | None" = betterproto2.field(4, betterproto2.TYPE_BOOL, optional=True)
@@ -1356,7 +1390,7 @@ class ToolCall(betterproto2.Message):
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The tool's name. REQUIRED; letters, digits, `_` and `-`, at most 64.
+    The tool's name as the model wrote it, which need not be a tool's. REQUIRED; 1 to 256 characters.
     """
 
     arguments: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
@@ -1447,7 +1481,7 @@ class ToolChoice(betterproto2.Message):
     allowed_tool_names: "list[str]" = betterproto2.field(2, betterproto2.TYPE_STRING, repeated=True)
     """
     The tools it may call, by name; each must be among the request's tools. OPTIONAL: none means all of them. One name with REQUIRED is the choice of
-    that tool. Not allowed with NONE.
+    that tool. At most 512; not allowed with NONE.
     """
 
 
