@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import shutil
 import sys
 import tempfile
@@ -23,7 +22,6 @@ from grpc_tools import protoc
 from protovalidate._gen.buf.validate import validate_pb  # pyright: ignore[reportMissingTypeStubs]  # its only home
 
 IMPORTED = Path(__file__).parent / "imported"
-GOOGLE_RPC = ("google/rpc/code.proto", "google/rpc/error_details.proto", "google/rpc/status.proto")
 
 _LABELS = {
     FieldDescriptorProto.LABEL_OPTIONAL: "optional ",
@@ -143,16 +141,6 @@ def _well_known(file: FileDescriptorProto) -> list[bytes]:
     return [module.DESCRIPTOR.serialized_pb for module in modules]
 
 
-def import_google_rpc(target: Path) -> None:
-    """Copies the `google/rpc` protos out of their wheel."""
-    files = importlib.metadata.files("googleapis-common-protos") or []
-    located = {str(file): file.locate() for file in files}
-    for name in GOOGLE_RPC:
-        destination = target / "googleapis" / name
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(str(located[name]), destination)
-
-
 def import_buf_validate(target: Path) -> None:
     """Prints `buf/validate/validate.proto` and proves the print by compiling it.
 
@@ -184,7 +172,6 @@ def _comparable(file: FileDescriptorProto) -> bytes:
 def main() -> int:
     """Writes everything anew."""
     shutil.rmtree(IMPORTED, ignore_errors=True)
-    import_google_rpc(IMPORTED)
     import_buf_validate(IMPORTED)
     return 0
 

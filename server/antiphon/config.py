@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, cast
 
@@ -150,7 +151,19 @@ class Config(BaseModel):
         dumped["providers"] = {
             name: {"type": provider.type, **provider.settings.model_dump(mode="json")} for name, provider in self.providers.items()
         }
-        return yaml.safe_dump(dumped, sort_keys=False)
+        return yaml.safe_dump(_masked(dumped), sort_keys=False)
+
+
+def _masked(value: Any) -> Any:
+    """Masks what an address can hide: a password before its host, and the values of its query."""
+    if isinstance(value, dict):
+        return {key: _masked(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_masked(item) for item in cast("list[Any]", value)]
+    if isinstance(value, str) and "://" in value:
+        value = re.sub(r"://[^/@]*@", "://**********@", value)
+        return re.sub(r"([?&][^=&#]+)=[^&#]*", r"\1=**********", value)
+    return value
 
 
 def load(kinds: Mapping[str, ProviderKind], *, file: Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
@@ -198,7 +211,9 @@ def _checked(raw: RawConfig, kinds: Mapping[str, ProviderKind]) -> Config:
     for alias, target in aliases.items():
         provider, slash, _ = target.partition("/")
         if not slash or provider not in raw.providers:
-            problems.append(f"aliases.{alias}: {target!r} names no configured provider{_nearest(provider, raw.providers)}")
+            problems.append(
+                f"aliases.{alias}: {target!r} names no model of a configured provider; write provider/model{_nearest(provider, raw.providers)}"
+            )
     if problems:
         raise ConfigError(problems)
     return Config(

@@ -126,6 +126,8 @@ async def test_a_silent_provider_is_given_up(tmp_path: Path, batches: list[list[
     async with serving(tmp_path, {**SETTINGS, **limits}, scripted_kinds(model)) as server:
         failure = await server.refused(f"{COMPLETION}/StreamComplete", pb.StreamCompleteRequest(spec=spec()))
         assert (grpc.StatusCode.UNAVAILABLE, reason) == (failure.code, failure.reason)
+        assert failure.provider_error is not None
+        assert ("scripted", "alpha") == (failure.provider_error.provider, failure.provider_error.model)
         assert 0 == model.open_streams
 
 

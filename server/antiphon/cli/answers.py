@@ -9,12 +9,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from antiphon.cli.keyboard import unheard_keyboard
 from antiphon_client import AntiphonError, Completion, CompletionStream, FinishReason, PartDelta
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-_REFRESHES_PER_S = 10
+_REDRAWN_AFTER_S = 0.1
 _FENCE = re.compile(r"^ {0,3}(```|~~~)", re.MULTILINE)
 _REMARKS = {
     FinishReason.LENGTH: "cut off at the token limit",
@@ -50,11 +51,12 @@ class Answer:
 
 
 class _Tail:
-    """The block that is being written. It is rendered when the display refreshes, not at every piece."""
+    """The block that is being written, or what stands there until it begins. It is rendered when it is drawn anew, not at every piece."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: str = "") -> None:
         self.text = ""
         self.printed = False
+        self._waiting = waiting
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.markdown import Markdown
@@ -62,36 +64,46 @@ class _Tail:
 
         if self.printed:
             yield Text("")  # the empty line between two blocks
-        yield Markdown(self.text) if self.text.strip() else Text("…", style="dim")
+        yield Markdown(self.text) if self.text.strip() else Text(self._waiting, style="dim")
 
 
-def show_rendered(stream: CompletionStream, console: Console) -> Answer:
+def show_rendered(stream: CompletionStream, console: Console, waiting: str = "…") -> Answer:
     """Renders Markdown as it comes. Ctrl-C stops the answer, and the call with it, and nothing else.
 
     Finished blocks are printed for good and only the last one is drawn anew, so that a long answer neither flickers nor costs more the longer it gets.
+
+    Args:
+        stream: The answer.
+        console: Where to show it.
+        waiting: What to show until it begins.
 
     Raises:
         AntiphonError: The call failed; what there is of the answer is shown.
     """
     from rich.live import Live
 
-    begun, first_token_s, stopped = time.monotonic(), None, False
-    tail = _Tail()
-    try:
-        with stream, Live(tail, console=console, refresh_per_second=_REFRESHES_PER_S, transient=True):
-            for piece in stream.text_stream():
-                first_token_s = first_token_s or time.monotonic() - begun
-                tail.text += piece
-                if settled := settled_length(tail.text):
-                    block, rest = _Tail(), tail.text[settled:]
-                    block.text, block.printed = tail.text[:settled], tail.printed
-                    tail.text, tail.printed = rest, True
-                    console.print(block)
-    except KeyboardInterrupt:
-        stopped = True
-    finally:
-        if tail.text.strip():
-            console.print(tail)
+    begun, first_token_s, stopped, drawn = time.monotonic(), None, False, 0.0
+    tail = _Tail(waiting)
+    with unheard_keyboard():
+        try:
+            # Drawn by this thread alone: the thread of `auto_refresh` writes between a print and its cursor movements, and so erases lines above the answer.
+            with stream, Live(tail, console=console, auto_refresh=False, transient=True) as display:
+                for piece in stream.text_stream():
+                    first_token_s = first_token_s or time.monotonic() - begun
+                    tail.text += piece
+                    if settled := settled_length(tail.text):
+                        block, rest = _Tail(), tail.text[settled:]
+                        block.text, block.printed = tail.text[:settled], tail.printed
+                        tail.text, tail.printed = rest, True
+                        console.print(block)
+                    if time.monotonic() - drawn >= _REDRAWN_AFTER_S:
+                        display.refresh()
+                        drawn = time.monotonic()
+        except KeyboardInterrupt:
+            stopped = True
+        finally:
+            if tail.text.strip():
+                console.print(tail)
     return Answer(stream.snapshot, first_token_s, stopped)
 
 
@@ -102,11 +114,18 @@ def show_plain(stream: CompletionStream) -> Answer:
         AntiphonError: The call failed.
     """
     begun, first_token_s, last = time.monotonic(), None, ""
-    with stream:
-        for last in stream.text_stream():
-            first_token_s = first_token_s or time.monotonic() - begun
-            sys.stdout.write(last)
+    try:
+        with stream:
+            for last in stream.text_stream():
+                first_token_s = first_token_s or time.monotonic() - begun
+                sys.stdout.write(last)
+                sys.stdout.flush()
+    except AntiphonError:
+        if last and not last.endswith("\n"):
+            # Flushed, for what is told next goes to another stream.
+            sys.stdout.write("\n")
             sys.stdout.flush()
+        raise
     if not last.endswith("\n"):
         sys.stdout.write("\n")
     return Answer(stream.snapshot, first_token_s, stopped=False)

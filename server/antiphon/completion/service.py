@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from antiphon.api.core.v1.error_pb2 import ProviderError
 from antiphon.api.core.v1.event_pb2 import Event, Started
 from antiphon.completion.collecting import Collector
 from antiphon.completion.conversation import check_arguments, check_conversation
@@ -152,6 +153,8 @@ class CompletionService:
             if not ended:
                 raise ProviderFailure(Reason.ERROR_REASON_PROVIDER_PROTOCOL_ERROR, "the provider's answer stopped without its end")
         except AntiphonError as error:
+            if isinstance(error, ProviderFailure) and error.provider_error is None:
+                error.provider_error = ProviderError(provider=target.chat_model.provider, model=target.model_id)
             self._catalog.observe(target, error)
             raise
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from antiphon.embedded.model_errors import EmbeddedModelBackingOff, EmbeddedModelError, EmbeddedModelUnavailable
+from antiphon.embedded.model_errors import EmbeddedModelBackingOff, EmbeddedModelCrashed, EmbeddedModelError, EmbeddedModelUnavailable
 from antiphon.embedded.model_supervisor import EmbeddedModelSupervisor, StartProgress
 from antiphon.errors import Reason, UnavailableError
 from antiphon.ports.embedded_model import EngineAddress, EnginePhase
@@ -38,14 +38,7 @@ class EmbeddedModelEngine:
     @property
     def phase(self) -> EnginePhase:
         """Where the engine is now."""
-        if self._phase is EnginePhase.READY and self._supervisor.process_id is None:
-            return EnginePhase.FAILED
         return self._phase
-
-    @property
-    def process_id(self) -> int | None:
-        """The running process, for diagnosis."""
-        return self._supervisor.process_id
 
     async def ensure_running(self) -> EngineAddress:
         """Starts the engine unless it runs, and returns where it listens.
@@ -61,7 +54,7 @@ class EmbeddedModelEngine:
         return EngineAddress(endpoint.base_url, endpoint.api_key)
 
     async def ping(self) -> None:
-        """Returns while the engine runs, or could start.
+        """Returns while the engine runs, or would start at the next call: a process that died says nothing against the next one.
 
         Raises:
             UnavailableError: It cannot run here (EMBEDDED_MODEL_UNAVAILABLE).
@@ -69,13 +62,18 @@ class EmbeddedModelEngine:
         try:
             await self._supervisor.ping()
         except EmbeddedModelError as error:
-            raise _told(error) from error
+            if not (self._phase is EnginePhase.IDLE and isinstance(error, EmbeddedModelCrashed)):
+                raise _told(error) from error
 
     async def close(self) -> None:
         """Ends the process and waits for it."""
         await self._supervisor.close()
 
     def _progressed(self, progress: StartProgress) -> None:
+        if progress.phase == "ended":
+            self._phase = EnginePhase.IDLE
+            self._log.warning("embedded model ended by itself", lived_s=round(progress.elapsed_s, 2))
+            return
         self._phase = EnginePhase.READY if progress.phase == "ready" else EnginePhase.STARTING
         self._log.info("embedded model", phase=progress.phase, elapsed_s=round(progress.elapsed_s, 2))
 

@@ -91,6 +91,8 @@ class ModelProcess:
                 stderr=asyncio.subprocess.PIPE,
                 env=environment,
                 cwd=runtime_dir,
+                # Ctrl-C in the server's terminal must not reach it: the server drains first.
+                start_new_session=True,
             )
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, runtime_dir, ignore_errors=True)
@@ -145,15 +147,14 @@ class ModelProcess:
         raise EmbeddedModelCrashed(f"the embedded model's process ended before it was ready: {self.describe_end()}")
 
     async def end(self, grace_s: float) -> None:
-        """Ask the process to end, kill it after `grace_s`, and wait until it is gone."""
-        if not self._ended.done():
-            self._signal(self._process.terminate)
-            await asyncio.wait({self._ended}, timeout=grace_s)
-            if not self._ended.done():
-                self._signal(self._process.kill)
-        await self._ended
+        """End the process by its standard input, kill it after `grace_s`, and wait until it is gone."""
         if self._process.stdin is not None:
             self._process.stdin.close()
+        if not self._ended.done():
+            await asyncio.wait({self._ended}, timeout=grace_s)
+            if not self._ended.done():
+                self._kill()
+        await self._ended
         readers = [task for task in (self._stderr_task, self._stdout_task) if task is not None]
         await asyncio.wait(readers, timeout=1.0)
         for task in readers:
@@ -162,11 +163,10 @@ class ModelProcess:
         # The child removes it too, unless it was killed.
         await asyncio.to_thread(shutil.rmtree, self._runtime_dir, ignore_errors=True)
 
-    @staticmethod
-    def _signal(send: Callable[[], None]) -> None:
+    def _kill(self) -> None:
         # It may have ended between the look and the signal.
         with contextlib.suppress(ProcessLookupError):
-            send()
+            self._process.kill()
 
     async def _read_stderr(self) -> None:
         stderr = self._process.stderr

@@ -35,7 +35,7 @@ class StartProgress:
     """A step of the start, for logs and the command line.
 
     Attributes:
-        phase: "starting", "loading" or "ready".
+        phase: "starting", "loading" or "ready"; "ended" when the process ended by itself.
         elapsed_s: Seconds since the start began.
     """
 
@@ -192,6 +192,8 @@ class EmbeddedModelSupervisor:
 
     def _process_ended(self, _: asyncio.Task[int]) -> None:
         self._ended_at_s = self._now_s()
+        if not self._closed:
+            self._on_progress(StartProgress(phase="ended", elapsed_s=self._ended_at_s - self._ready_at_s))
 
     def _count_crash(self, at_s: float) -> None:
         self._crashes_in_a_row += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from antiphon.errors import AntiphonError
-from antiphon.rpc.status import internal_error, status_of
+from antiphon.rpc.status import internal_error, reason_name, status_of
 from antiphon.telemetry.logs import logger
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ async def guarded(handler: Handler, call: IncomingCall, send: Send) -> Status | 
         await handler(call, send)
     except AntiphonError as error:
         if error.__cause__ is not None:
-            logger("antiphon.rpc").info("call failed", call_id=call.call_id, reason=error.reason, cause=repr(error.__cause__)[:500])
+            logger("antiphon.rpc").info(
+                "call failed", call_id=call.call_id, reason=reason_name(error.reason), cause=repr(error.__cause__)[:500]
+            )
         return status_of(error)
     except Exception:  # noqa: BLE001  # the guard is where everything unexpected ends
         logger("antiphon.rpc").exception("unexpected fault", call_id=call.call_id, method=call.method.name)

@@ -84,6 +84,18 @@ def test_a_failure_is_a_line_and_the_chat_goes_on(server: FakeServer, chat: Term
     assert "Traceback" not in chat.shown
 
 
+def test_what_is_typed_while_an_answer_is_drawn_is_neither_shown_nor_kept(server: FakeServer, chat: Terminal) -> None:
+    server.will("StreamComplete", [*events(*text_part("Once upon")), Hang()])
+    chat.say("A story").see("Once upon").type("typed ahead\r")
+    time.sleep(0.2)
+    chat.type(CTRL_C).see("stopped").see(READY)
+    chat.say("Next").see("Hello there").see(READY).type(CTRL_D)
+    assert 0 == chat.exit_code()
+    assert "^C" not in chat.shown
+    assert "typed ahead" not in chat.shown
+    assert "Next" == asked(server)[1][-1]
+
+
 def test_a_cut_off_answer_says_so(server: FakeServer, chat: Terminal) -> None:
     server.will("StreamComplete", events(*text_part("Hel"), completed(FinishReason.FINISH_REASON_LENGTH)))
     chat.say("Hi").see("cut off at the token limit")

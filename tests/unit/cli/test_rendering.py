@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
+from rich.console import Console
 
-from antiphon.cli.answers import settled_length
+from antiphon.cli.answers import settled_length, show_rendered
 from antiphon.cli.conversation import Conversation
-from antiphon_client import Completion, Message, Part, Role, ToolCall, contract
+from antiphon_client import Client, Completion, Message, Part, Role, ToolCall, contract
+from tests.unit.client.fake_server import FakeServer, completed, events, text_part
 
 
 @pytest.mark.parametrize(
@@ -27,6 +32,22 @@ from antiphon_client import Completion, Message, Part, Role, ToolCall, contract
 )
 def test_only_whole_blocks_are_settled(settled: str, growing: str) -> None:
     assert len(settled) == settled_length(settled + growing)
+
+
+def test_the_reading_thread_alone_draws(server: FakeServer) -> None:
+    """A second thread that draws erases lines above the answer, as it writes between a print and its cursor movements."""
+    seen: set[int] = set()
+
+    class Watched(io.StringIO):
+        def write(self, text: str) -> int:
+            seen.add(threading.get_ident())
+            time.sleep(0.05)
+            return super().write(text)
+
+    server.will("StreamComplete", events(*text_part(*["one\n\n"] * 10), completed()))
+    with Client(server.target) as client:
+        show_rendered(client.completions.stream(model="m", messages="Hi"), Console(file=Watched(), force_terminal=True, width=80))
+    assert {threading.get_ident()} == seen
 
 
 def answer(*parts: Part) -> Completion:

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from antiphon.embedded.model_server.chat_service import ChatService
 from antiphon.embedded.model_server.http_app import ChatRoutes
-from antiphon.embedded.model_server.lifetime import end_with_parent, leave
+from antiphon.embedded.model_server.lifetime import PARENT_DIED, end_with_parent, leave
 from antiphon.embedded.model_server.llama_engine import LlamaEngine
 from antiphon.embedded.model_server.minilm_embedder import MiniLmEmbedder
 from antiphon.embedded.model_server.settings import Settings, parse_settings
@@ -48,9 +48,11 @@ async def _serve(settings: Settings, events: BinaryIO) -> None:
         _report(events, {"event": "failed", "message": f"{settings.gguf_path.name}: {error}"})
         leave(settings.runtime_dir, _CANNOT_LOAD)
     told_to_end = asyncio.Event()
-    # After loading: the native library installs signal handlers of its own while it loads.
+    # After loading: the native library installs signal handlers of its own while it loads. What is sent to a whole group of processes (Ctrl-C, a service
+    # manager's SIGTERM) is the server's to heed: it drains first, and then ends this process by its standard input.
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told_to_end.set)
+        signal.signal(number, signal.SIG_IGN)
+    asyncio.get_running_loop().add_signal_handler(PARENT_DIED, told_to_end.set)
     embedder = MiniLmEmbedder(settings.embedder_path, settings.embedder_tokenizer_path)
     routes = ChatRoutes(
         ChatService(engine, embedder),

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 if TYPE_CHECKING:
     from pathlib import Path
 
+# What the kernel sends when the parent is gone. Not SIGKILL, after which the folder would stay: the event loop takes this one.
+PARENT_DIED = signal.SIGUSR1
 _PR_SET_PDEATHSIG = 1
 
 
@@ -25,8 +27,7 @@ def end_with_parent(parent_pid: int, stdin: BinaryIO, runtime_dir: Path) -> None
         runtime_dir: Removed before the process ends.
     """
     if sys.platform == "linux":
-        # Not SIGKILL, after which the folder would stay: the event loop takes this one, the thread below the other.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, PARENT_DIED)
         if os.getppid() != parent_pid:
             leave(runtime_dir, 1)
 

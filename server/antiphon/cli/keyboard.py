@@ -1,0 +1,35 @@
+"""Keeps what is typed while an answer is drawn from spoiling the drawing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def unheard_keyboard() -> Iterator[None]:
+    """Shows nothing of what is typed, the `^C` of Ctrl-C included, and forgets it at the end. Ctrl-C itself works. Does nothing where there is no keyboard."""
+    if sys.platform == "win32" or not sys.stdin.isatty():
+        yield
+        return
+    import termios
+
+    descriptor = sys.stdin.fileno()
+    if os.tcgetpgrp(descriptor) != os.getpgrp():
+        # In the background: the keyboard is another program's, and to touch it would stop this one.
+        yield
+        return
+    before = termios.tcgetattr(descriptor)
+    quiet = [*before]
+    quiet[3] &= ~(termios.ECHO | termios.ECHOCTL)
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        termios.tcflush(descriptor, termios.TCIFLUSH)
