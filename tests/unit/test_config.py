@@ -142,8 +142,8 @@ def test_what_is_shown_holds_no_secret_and_can_be_read_back(tmp_path: Path) -> N
             {"providers": {"acme": {"type": "keyd"}}, "aliases": {}},
             "providers.acme.type: no provider of type 'keyd' is installed; did you mean 'keyed'?",
         ),
-        ({**GOOD, "aliases": {"x": "acem/large"}}, "aliases.x: 'acem/large' names no configured provider; did you mean 'acme'?"),
-        ({**GOOD, "aliases": {"x": "acme"}}, "aliases.x: 'acme' names no configured provider"),
+        ({**GOOD, "aliases": {"x": "acem/large"}}, "aliases.x: 'acem/large' names no model of a configured provider; write provider/model; did you mean 'acme'?"),
+        ({**GOOD, "aliases": {"x": "acme"}}, "aliases.x: 'acme' names no model of a configured provider; write provider/model"),
     ],
 )
 def test_an_unknown_name_comes_with_the_nearest_one(tmp_path: Path, document: Any, expected: str) -> None:
@@ -313,3 +313,13 @@ def test_a_secret_in_the_wrong_place_is_not_shown(tmp_path: Path, place: str, wr
         assert SECRET not in str(config)
     elif place not in {"models", "base_url"}:
         assert SECRET not in config.shown()
+
+
+def test_an_address_is_shown_without_what_it_hides(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    url = "http://user:passw0rd@127.0.0.1:8000/v1?key=sk-in-query&region=eu"
+    file.write_text(f"providers: {{openai: {{type: openai, base_url: '{url}'}}}}\naliases: {{}}\n", encoding="utf-8")
+    shown = load(load_provider_types(), file=file, environment={}).shown()
+    assert "http://**********@127.0.0.1:8000/v1?key=**********&region=**********" in shown
+    assert "passw0rd" not in shown
+    assert "sk-in-query" not in shown
