@@ -82,6 +82,7 @@ def _engine_config(config: Config) -> EmbeddedModelConfig:
     section = config.embedded_model
     return EmbeddedModelConfig(
         gguf_path=section.weights,
+        model_name=section.name,
         threads=section.threads,
         parallel_slots=section.slots,
         context_tokens=section.context_tokens,

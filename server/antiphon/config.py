@@ -64,6 +64,9 @@ class ServerSection(Section):
     http_port: Port = Field(default=8080, description="Health, readiness and metrics over HTTP. 0: any free port.")
     max_request_bytes: int = Field(default=16 * 2**20, ge=1024, le=2**30, description="The largest request message.")
     drain_grace_s: Seconds = Field(default=20.0, description="How long calls in progress may go on after SIGTERM.")
+    deadline_margin_s: float = Field(
+        default=0.1, ge=0, le=10, description="Taken off the call's deadline for the provider's; never more than a tenth of what is left."
+    )
 
 
 class CompletionSection(Section):
@@ -71,14 +74,14 @@ class CompletionSection(Section):
 
     first_token_timeout_s: Seconds = Field(default=120.0, description="How long a provider may take to its first token.")
     idle_timeout_s: Seconds = Field(default=60.0, description="How long a provider may fall silent in mid-stream.")
-    deadline_margin_s: float = Field(
-        default=0.1, ge=0, le=10, description="Taken off the call's deadline for the provider's; never more than a tenth of what is left."
-    )
 
 
 class EmbeddedModelSection(Section):
     """The model that runs beside the server."""
 
+    name: str = Field(
+        default="smollm2-135m-instruct", pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="The name under which it is served."
+    )
     weights: Path | None = Field(default=None, description="A GGUF file. Unset: the packaged SmolLM2-135M-Instruct.")
     threads: int = Field(default=1, ge=1, le=256, description="Threads of the engine.")
     slots: int = Field(default=2, ge=1, le=64, description="Calls worked on at a time; more wait.")

@@ -703,10 +703,8 @@ async def test_a_deadline_that_is_past_on_arrival_has_its_own_reason(left_s: flo
         class log:  # noqa: N801  # stands in for a section
             access = False
 
-        class completion:  # noqa: N801  # as above
-            deadline_margin_s = 0.1
-
         class server:  # noqa: N801  # as above
+            deadline_margin_s = 0.1
             max_request_bytes = LIMIT_BYTES
 
     handler = chain(in_order(Configured, Metrics()), innermost)  # pyright: ignore[reportArgumentType]  # what the interceptors read of a Config

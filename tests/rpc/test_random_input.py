@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-EXAMPLES = 250
+EXAMPLES = 150
 REQUESTS: dict[str, type[Message]] = {
     f"{COMPLETION}/Complete": pb.CompleteRequest,
     f"{COMPLETION}/StreamComplete": pb.StreamCompleteRequest,

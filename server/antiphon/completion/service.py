@@ -149,6 +149,8 @@ class CompletionService:
                         _price(event, target.description)
                     if ended := batch[-1].HasField("completed"):
                         batch[-1].time.FromNanoseconds(time.time_ns())
+                        usage = batch[-1].completed.usage
+                        call.facts.update(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
                     yield batch
             if not ended:
                 raise ProviderFailure(Reason.ERROR_REASON_PROVIDER_PROTOCOL_ERROR, "the provider's answer stopped without its end")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from antiphon.api.model.v1.model_service_pb2 import Model, ModelStatus
 from antiphon.errors import AntiphonError, NotFoundError, ProviderFailure, Reason, UnavailableError
+from antiphon.models.paging import name_in, page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,6 +101,16 @@ class ModelCatalog:
         target = self.resolve(name)
         fresh = target.chat_model.describe(target.model_id)
         return self._as_it_is(fresh if fresh is not None else target.description)
+
+    async def page(self, *, provider: str, page_size: int, page_token: str) -> tuple[list[Model], str]:
+        """Returns a page of the models, by name, and the next one's token; empty on the last page.
+
+        Raises:
+            InvalidRequestError: The token is none of ours (INVALID_FIELD).
+            NotFoundError: There is no such provider (PROVIDER_NOT_FOUND).
+        """
+        after = name_in(page_token)
+        return page(await self.list(provider), page_size=page_size, after=after)
 
     async def list(self, provider: str = "") -> list[Model]:
         """Returns all models that can be named, by name. A provider that cannot be asked in time is left out.

@@ -14,24 +14,25 @@ if TYPE_CHECKING:
 _DEFAULT_SIZE = 100
 
 
-def page(models: list[Model], *, page_size: int, page_token: str) -> tuple[list[Model], str]:
-    """Cuts a page out of models that are sorted by name.
+def page(models: list[Model], *, page_size: int, after: str) -> tuple[list[Model], str]:
+    """Cuts the page that follows a name out of models that are sorted by name.
 
     Returns:
         The page, and the next one's token; empty on the last page.
-
-    Raises:
-        InvalidRequestError: The token is none of ours (INVALID_FIELD).
     """
-    last = _last_name(page_token)
-    rest = [model for model in models if model.name > last]
+    rest = [model for model in models if model.name > after]
     size = page_size or _DEFAULT_SIZE
     chosen = rest[:size]
     more = len(rest) > size
     return chosen, base64.urlsafe_b64encode(chosen[-1].name.encode()).decode() if more else ""
 
 
-def _last_name(token: str) -> str:
+def name_in(token: str) -> str:
+    """Returns the name of the last model on the page before; empty for the first page.
+
+    Raises:
+        InvalidRequestError: The token is none of ours (INVALID_FIELD).
+    """
     try:
         return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError):

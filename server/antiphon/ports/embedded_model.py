@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -26,7 +26,7 @@ class EngineAddress:
     """
 
     base_url: str
-    api_key: str
+    api_key: str = field(repr=False)
 
 
 class EmbeddedModel(Protocol):

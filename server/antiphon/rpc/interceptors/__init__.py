@@ -19,7 +19,7 @@ def in_order(config: Config, metrics: Metrics) -> list[Interceptor]:
     """Returns the interceptors, outermost first. The error guard stands around them all, in `antiphon.rpc.guard`."""
     return [
         Access(metrics, log_calls=config.log.access),
-        Deadline(margin_s=config.completion.deadline_margin_s),
+        Deadline(margin_s=config.server.deadline_margin_s),
         Decoding(limit_bytes=config.server.max_request_bytes),
         Validation(),
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from antiphon.api.model.v1 import model_service_pb2 as pb
-from antiphon.models.paging import page
 
 if TYPE_CHECKING:
     from antiphon.models.catalog import ModelCatalog
@@ -21,9 +20,10 @@ class ModelServicer:
     async def list_models(self, request: pb.ListModelsRequest, call: CallContext) -> pb.ListModelsResponse:
         """Lists the models, by name."""
         del call
-        models = await self._catalog.list(request.provider)
-        chosen, next_page_token = page(models, page_size=request.page_size, page_token=request.page_token)
-        return pb.ListModelsResponse(models=chosen, next_page_token=next_page_token)
+        models, next_page_token = await self._catalog.page(
+            provider=request.provider, page_size=request.page_size, page_token=request.page_token
+        )
+        return pb.ListModelsResponse(models=models, next_page_token=next_page_token)
 
     async def get_model(self, request: pb.GetModelRequest, call: CallContext) -> pb.GetModelResponse:
         """Describes one model."""
