@@ -130,18 +130,15 @@ async def test_no_request_takes_the_server_from_the_others(server: ServerUnderTe
     watching = asyncio.create_task(others())
     memory = resident_bytes()
     begun_s = time.thread_time()
+    reason = ""
     try:
         await server.raw(f"{COMPLETION}/Complete", GREEDY[name])
     except grpc.aio.AioRpcError as error:
-        assert failure_of(error).reason in {
-            "REQUEST_TOO_LARGE",
-            "INVALID_FIELD",
-            "INVALID_TOOL_ARGUMENTS",
-            "INVALID_JSON_SCHEMA",
-            "UNKNOWN_FIELD",
-        }  # some are within the limits
+        reason = failure_of(error).reason
     stop.set()
     await watching
+    # Some of them are within the limits.
+    assert reason in {"", "REQUEST_TOO_LARGE", "INVALID_FIELD", "INVALID_TOOL_ARGUMENTS", "INVALID_JSON_SCHEMA", "UNKNOWN_FIELD"}
     # Processor time of the loop's own thread, three times and more of what was measured: a minute was the measure before there were bounds.
     assert longest_s < 1
     assert time.thread_time() - begun_s < 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.api.core.v1.completion_pb2 import TokenLogProbability
@@ -89,6 +89,7 @@ DELTAS = st.lists(
 )
 
 
+@settings(max_examples=60)
 @given(deltas=DELTAS, batch_size=st.integers(1, 10))
 def test_the_collected_answer_is_the_same_merged_or_not(deltas: list[tuple[str, int, str]], batch_size: int) -> None:
     def events() -> list[Event]:
