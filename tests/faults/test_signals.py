@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon_client import AsyncClient
+from antiphon_client import AsyncClient, UnavailableError
 from tests.support.real_server import real_server
 
 
@@ -46,3 +46,14 @@ async def test_a_stream_outlives_the_signal_and_nothing_stays_behind(tmp_path: P
         async with asyncio.timeout(10):
             while alive(children):
                 await asyncio.sleep(0.05)
+
+
+async def test_a_second_signal_ends_what_the_first_one_waits_for(tmp_path: Path) -> None:
+    with real_server(tmp_path, "log: {level: warning}\nserver: {drain_grace_s: 60}\n") as server:
+        async with AsyncClient(server.target) as client:
+            stream = client.completions.stream(model="default", messages="Tell me a long story.", max_output_tokens=1000)
+            with pytest.raises(UnavailableError) as caught:
+                async for _ in stream.text_stream():
+                    os.kill(server.pid, signal.SIGTERM)
+                    await asyncio.sleep(0.05)
+    assert "SERVER_DRAINING" == caught.value.reason

@@ -142,7 +142,10 @@ def test_what_is_shown_holds_no_secret_and_can_be_read_back(tmp_path: Path) -> N
             {"providers": {"acme": {"type": "keyd"}}, "aliases": {}},
             "providers.acme.type: no provider of type 'keyd' is installed; did you mean 'keyed'?",
         ),
-        ({**GOOD, "aliases": {"x": "acem/large"}}, "aliases.x: 'acem/large' names no model of a configured provider; write provider/model; did you mean 'acme'?"),
+        (
+            {**GOOD, "aliases": {"x": "acem/large"}},
+            "aliases.x: 'acem/large' names no model of a configured provider; write provider/model; did you mean 'acme'?",
+        ),
         ({**GOOD, "aliases": {"x": "acme"}}, "aliases.x: 'acme' names no model of a configured provider; write provider/model"),
     ],
 )

@@ -5,58 +5,19 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from antiphon.cli.answers import show_events, show_plain, show_rendered
-from antiphon.cli.conversation import Conversation
-from antiphon.cli.failures import EXIT_NOT_FOUND, EXIT_OK, EXIT_USAGE, say, with_client
+from antiphon.cli.exits import EXIT_INTERRUPTED, EXIT_NOT_FOUND, EXIT_OK, EXIT_USAGE
+from antiphon.cli.failures import say, with_client
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from antiphon_client import Client, CompletionStream
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the command line said.
-
-    Attributes:
-        model: The model; None for the server's default.
-        system: Instructions for it.
-        temperature: Randomness; None for the provider's own.
-        max_tokens: The most tokens of an answer; None for no limit of ours.
-        as_json: Whether events are printed as JSON.
-        state_home: Where programs keep their state.
-    """
-
-    model: str | None
-    system: str
-    temperature: float | None
-    max_tokens: int | None
-    as_json: bool
-    state_home: Path
-
-    def open_conversation(self, client: Client) -> Conversation | None:
-        """A conversation with the model that was named, else with what the server calls `default`, else with its first; None where it has none."""
-        model = self.model
-        if model is None:
-            found = list(client.models.list())
-            model = next((one.name for one in found if "default" in one.aliases), found[0].name if found else None)
-        if model is None:
-            say("the server has no model; `antiphon doctor` says why")
-            return None
-        return Conversation(model, self.system)
-
-    def ask(self, client: Client, conversation: Conversation, question: str) -> CompletionStream:
-        """Starts an answer."""
-        parameters: Any = {"temperature": self.temperature, "max_output_tokens": self.max_tokens}
-        return client.completions.stream(model=conversation.model, messages=conversation.asking(question), **parameters)
+    from antiphon.cli.chat_settings import ChatSettings
+    from antiphon_client import Client
 
 
-def chat(prompt: str | None, settings: Settings, target: str | None) -> int:
+def chat(prompt: str | None, settings: ChatSettings, target: str | None) -> int:
     """Answers one question, or holds a conversation in a terminal; returns the exit code."""
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if prompt is None and at_terminal and not settings.as_json:
@@ -70,7 +31,7 @@ def chat(prompt: str | None, settings: Settings, target: str | None) -> int:
     return with_client(target, partial(_answer_once, question=question, settings=settings))
 
 
-def _answer_once(client: Client, *, question: str, settings: Settings) -> int:
+def _answer_once(client: Client, *, question: str, settings: ChatSettings) -> int:
     conversation = settings.open_conversation(client)
     if conversation is None:
         return EXIT_NOT_FOUND
@@ -81,8 +42,10 @@ def _answer_once(client: Client, *, question: str, settings: Settings) -> int:
         from rich.console import Console
 
         console = Console()
-        answer = show_rendered(stream, console)
+        answer = show_rendered(stream, console, conversation.waiting)
         console.print(answer.summary(), style="dim", highlight=False)
+        if answer.stopped:
+            return EXIT_INTERRUPTED
     else:
         show_plain(stream)
     return EXIT_OK

@@ -65,7 +65,7 @@ def run_command(line: str, client: Client, conversation: Conversation, console: 
 
 def _model(call: _Call) -> None:
     if call.argument:
-        call.conversation.model = call.client.models.get(call.argument).name
+        call.conversation.choose(call.client.models.get(call.argument))
     call.tell(f"model: {call.conversation.model}")
 
 

@@ -12,20 +12,21 @@ from rich.console import Console
 
 from antiphon.cli.answers import show_rendered
 from antiphon.cli.chat_commands import COMMANDS, LeaveChat, run_command
-from antiphon.cli.failures import EXIT_NOT_FOUND, EXIT_OK, explain
+from antiphon.cli.exits import EXIT_NOT_FOUND, EXIT_OK
+from antiphon.cli.failures import explain_with_models
 from antiphon_client import AntiphonError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from antiphon.cli.chat import Settings
+    from antiphon.cli.chat_settings import ChatSettings
     from antiphon.cli.conversation import Conversation
     from antiphon_client import Client
 
 _PROMPT = FormattedText([("bold fg:ansicyan", "you › ")])  # noqa: RUF001  # a prompt's mark
 
 
-def converse(client: Client, *, settings: Settings) -> int:
+def converse(client: Client, *, settings: ChatSettings) -> int:
     """Talks until the person leaves; returns the exit code.
 
     Raises:
@@ -58,14 +59,14 @@ def converse(client: Client, *, settings: Settings) -> int:
         except LeaveChat:
             return EXIT_OK
         except AntiphonError as error:
-            console.print(explain(error, client.target)[0], style="red", highlight=False, markup=False)
+            console.print(explain_with_models(error, client)[0], style="red", highlight=False, markup=False)
         except KeyboardInterrupt:  # while a command asked the server
             continue
 
 
-def _answer(question: str, client: Client, settings: Settings, conversation: Conversation, console: Console) -> None:
+def _answer(question: str, client: Client, settings: ChatSettings, conversation: Conversation, console: Console) -> None:
     stream = settings.ask(client, conversation, question)
-    answer = show_rendered(stream, console)
+    answer = show_rendered(stream, console, conversation.waiting)
     conversation.note(question, answer.completion, whole=not answer.stopped)
     console.print(answer.summary(), style="dim", highlight=False, markup=False)
 

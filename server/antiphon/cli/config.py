@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from antiphon.config import ConfigError, load
-from antiphon.plugins import load_provider_types
+from antiphon.cli.exits import EXIT_CONFIG, EXIT_OK, loaded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,23 +12,16 @@ if TYPE_CHECKING:
 
 def check(file: Path | None) -> int:
     """Says whether the configuration can be used; returns the exit code."""
-    try:
-        load(load_provider_types(), file=file)
-    except ConfigError as error:
-        for problem in error.problems:
-            print(f"configuration: {problem}", file=sys.stderr)
-        return 2
+    if loaded(file) is None:
+        return EXIT_CONFIG
     print("the configuration is good")
-    return 0
+    return EXIT_OK
 
 
 def show(file: Path | None) -> int:
     """Prints what is in force, secrets masked; returns the exit code."""
-    try:
-        config = load(load_provider_types(), file=file)
-    except ConfigError as error:
-        for problem in error.problems:
-            print(f"configuration: {problem}", file=sys.stderr)
-        return 2
-    print(config.shown(), end="")
-    return 0
+    found = loaded(file)
+    if found is None:
+        return EXIT_CONFIG
+    print(found[0].shown(), end="")
+    return EXIT_OK

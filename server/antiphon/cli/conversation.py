@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from antiphon_client import Completion, Message, Role, assistant, system, user
+from antiphon_client.contract import model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_WAITING = "…"
 _SPEAKERS = {Role.SYSTEM: "System", Role.USER: "You", Role.ASSISTANT: "Model"}
 
 
@@ -22,11 +24,18 @@ class Conversation:
         model: The model that is asked.
         system: Instructions for it; empty for none.
         turns: What was said, oldest first, without the instructions.
+        waiting: What to show until the next answer begins.
     """
 
     model: str
     system: str = ""
     turns: list[Message] = field(default_factory=list[Message])
+    waiting: str = _WAITING
+
+    def choose(self, chosen: model.Model) -> None:
+        """Goes on with this model."""
+        self.model = chosen.name
+        self.waiting = "starting the model …" if chosen.status == model.ModelStatus.NOT_LOADED else _WAITING
 
     def asking(self, question: str) -> list[Message]:
         """The messages to send with the next question."""
@@ -37,6 +46,8 @@ class Conversation:
 
         Of an answer that was stopped only the text is kept, for its other parts may be cut off; without any text, neither is: no turn stays unanswered.
         """
+        if whole or answer.text:
+            self.waiting = _WAITING
         message = answer.message if whole else assistant(answer.text)
         if any(part.text or part.tool_call for part in message.parts):
             self.turns += [user(question), message]

@@ -10,7 +10,7 @@ import typer
 
 from antiphon.cli.findings import Finding, Verdict
 from antiphon.cli.machine_checks import check_disk, check_embedded_model, check_memory, check_ports, check_python, check_terminal
-from antiphon.cli.server_checks import check_server
+from antiphon.cli.server_checks import answers_at, check_server
 from antiphon.config import ConfigError, load
 from antiphon.plugins import load_provider_types
 
@@ -33,7 +33,11 @@ def examine(config_file: Path | None, target: str | None, *, as_json: bool) -> i
         return int(broken)
     width = max(len(finding.subject) for finding in findings)
     colours = sys.stdout.isatty()
+    source = ""
     for finding in findings:
+        if finding.source != source:
+            source = finding.source
+            typer.echo(f"{source[:1].upper()}{source[1:]} says:")
         word, colour = _MARKS[finding.verdict]
         mark = typer.style(f"{word:<6}", fg=colour if colours else None)
         typer.echo(f"{mark}  {finding.subject:<{width}}  {finding.told}")
@@ -45,12 +49,11 @@ def examine(config_file: Path | None, target: str | None, *, as_json: bool) -> i
 
 def _findings(config_file: Path | None, target: str | None) -> list[Finding]:
     config, findings = _configuration(config_file)
-    server, served = check_server(target)
     findings = [check_python(), *findings]
     if config is not None:
         findings += [check_embedded_model(config), check_memory(config)]
-        findings += check_ports(config, served=served)
-    return [*findings, check_disk(), check_terminal(), *server]
+        findings += check_ports(config, answers_at)
+    return [*findings, check_disk(), check_terminal(), *check_server(target)]
 
 
 def _configuration(file: Path | None) -> tuple[Config | None, list[Finding]]:

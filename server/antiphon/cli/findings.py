@@ -23,12 +23,14 @@ class Finding:
         verdict: How it is; BROKEN only where something that is needed does not work.
         told: What was found.
         mend: What to do about it; empty where there is nothing to do.
+        source: Who says so, where it is not the doctor itself.
     """
 
     subject: str
     verdict: Verdict
     told: str
     mend: str = ""
+    source: str = ""
 
     def to_dict(self) -> dict[str, str]:
         """The same for JSON."""

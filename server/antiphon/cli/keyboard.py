@@ -8,11 +8,11 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 
 @contextlib.contextmanager
-def unheard_keyboard() -> Iterator[None]:
+def unheard_keyboard() -> Generator[None]:
     """Shows nothing of what is typed, the `^C` of Ctrl-C included, and forgets it at the end. Ctrl-C itself works. Does nothing where there is no keyboard."""
     if sys.platform == "win32" or not sys.stdin.isatty():
         yield

@@ -14,7 +14,7 @@ from antiphon.embedded.model_config import locate_model_files
 from antiphon.embedded.model_errors import EmbeddedModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from antiphon.config import Config
 
@@ -38,7 +38,9 @@ def check_embedded_model(config: Config) -> Finding:
         files = locate_model_files(config.embedded_model.weights)
     except EmbeddedModelError as error:
         needed = any(provider.type == "local" for provider in config.providers.values())
-        mend = "`make run` installs it; or configure another provider and leave `local` out"
+        packaged = config.embedded_model.weights is None
+        first = "`make run` installs it" if packaged else "correct embedded_model.weights"
+        mend = f"{first}; or configure another provider and leave `local` out"
         return Finding("embedded model", Verdict.BROKEN if needed else Verdict.NOTE, str(error), mend if needed else "")
     return Finding("embedded model", Verdict.WORKS, f"{files.gguf.name}, {_megabytes(files.gguf.stat().st_size)}")
 
@@ -63,27 +65,34 @@ def check_disk() -> Finding:
     return Finding("disk", Verdict.NOTE, f"{_megabytes(free)} free", "make room on this disk")
 
 
-def check_ports(config: Config, *, served: bool) -> Iterator[Finding]:
-    """Whether the server's ports are free, or taken by a server that answers.
+def check_ports(config: Config, answers_at: Callable[[str], bool]) -> Iterator[Finding]:
+    """Whether the server's ports are free, or taken by an Antiphon server.
 
     Args:
         config: The configuration.
-        served: Whether an Antiphon server answers here; then its ports are rightly taken.
+        answers_at: Whether an Antiphon server answers at a target.
     """
     section = config.server
+    answers = False
     for name, port in (("gRPC port", section.grpc_port), ("HTTP port", section.http_port)):
         if port == 0:
             yield Finding(name, Verdict.WORKS, "any free one")
             continue
         problem = _bind_problem(section.host, port)
+        place = f"{section.host}:{port}"
+        key = name.split()[0].lower()
+        mend = f"end what has it, or set server.{key}_port (ANTIPHON_SERVER__{key.upper()}_PORT)"
         if problem is None:
-            yield Finding(name, Verdict.WORKS, f"{section.host}:{port} is free")
-        elif served and problem == errno.EADDRINUSE:
-            yield Finding(name, Verdict.WORKS, f"{section.host}:{port} is taken, by a server that answers as far as can be seen")
+            yield Finding(name, Verdict.WORKS, f"{place} is free")
+        elif problem != errno.EADDRINUSE:
+            yield Finding(name, Verdict.BROKEN, f"{place}: {errno.errorcode.get(problem, problem)}", mend)
+        elif port == section.grpc_port and (answers := answers_at(_reached_at(section.host, port))):
+            yield Finding(name, Verdict.WORKS, f"{place} is taken by the Antiphon server that answers there")
+        elif answers:
+            # Its HTTP side says no name; who has the one port of this configuration has the other.
+            yield Finding(name, Verdict.WORKS, f"{place} is taken, by the same server as far as can be seen")
         else:
-            key = name.split()[0].lower()
-            mend = f"end what has it, or set server.{key}_port (ANTIPHON_SERVER__{key.upper()}_PORT)"
-            yield Finding(name, Verdict.BROKEN, f"{section.host}:{port}: {errno.errorcode.get(problem, problem)}", mend)
+            yield Finding(name, Verdict.BROKEN, f"{place} is taken by another program", mend)
 
 
 def check_terminal() -> Finding:
@@ -105,6 +114,12 @@ def _available_memory_bytes() -> int | None:
     except OSError:
         return None
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _reached_at(host: str, port: int) -> str:
+    """The target at which this machine reaches what listens there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not listened at
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _bind_problem(host: str, port: int) -> int | None:

@@ -25,6 +25,22 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 StateHome = Annotated[Path, typer.Option(envvar="XDG_STATE_HOME", hidden=True)]
 
 
+def _tell_version(wanted: bool) -> None:  # noqa: FBT001  # typer's way to call it
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"antiphon {version('antiphon')}")
+        raise typer.Exit
+
+
+@app.callback()
+def antiphon(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True)] = False,  # noqa: FBT002  # an option
+) -> None:
+    """One typed gRPC surface for building LLM applications."""
+    del version
+
+
 @app.command()
 def serve(config: ConfigFile = None) -> None:
     """Run a server."""
@@ -64,10 +80,10 @@ def chat(  # noqa: PLR0917  # options
     state_home: StateHome = Path("~/.local/state"),
 ) -> None:
     """Talk to a model, in the terminal or in a pipe."""
-    from antiphon.cli.chat import Settings
     from antiphon.cli.chat import chat as run_chat
+    from antiphon.cli.chat_settings import ChatSettings
 
-    settings = Settings(model=model, system=system, temperature=temperature, max_tokens=max_tokens, as_json=json, state_home=state_home)
+    settings = ChatSettings(model=model, system=system, temperature=temperature, max_tokens=max_tokens, as_json=json, state_home=state_home)
     raise typer.Exit(run_chat(prompt, settings, target))
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from antiphon.cli.failures import EXIT_OK, with_client
+from antiphon.cli.exits import EXIT_OK
+from antiphon.cli.failures import with_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,8 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from antiphon.app import Application
-from antiphon.config import ConfigError, load
-from antiphon.plugins import load_provider_types
+from antiphon.cli.exits import EXIT_CONFIG, EXIT_OK, EXIT_PORT, loaded
+from antiphon.config import ServerSection
 from antiphon.telemetry.log_writer import LogWriter
 from antiphon.telemetry.logs import configure_logs, logger
 
@@ -21,21 +21,16 @@ if TYPE_CHECKING:
     from antiphon.config import Config
     from antiphon.plugins import ProviderType
 
-EXIT_CONFIG = 2
-EXIT_PORT = 3
 # Objects made between two runs of the collector's youngest generation; Python's default is 700.
 _GC_THRESHOLD = 20_000
 
 
 def serve(file: Path | None) -> int:
     """Serves; returns the process's exit code."""
-    kinds = load_provider_types()
-    try:
-        config = load(kinds, file=file)
-    except ConfigError as error:
-        for problem in error.problems:
-            print(f"configuration: {problem}", file=sys.stderr)
+    found = loaded(file)
+    if found is None:
         return EXIT_CONFIG
+    config, kinds = found
     writer = LogWriter()
     configure_logs(config.log, writer)
     try:
@@ -48,10 +43,14 @@ def serve(file: Path | None) -> int:
 async def _run(config: Config, kinds: Mapping[str, ProviderType]) -> int:
     # Built on the loop that it will run on: grpc.aio binds a server to the loop of its making.
     application = Application(config, kinds)
-    stop = asyncio.Event()
+    stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def heed() -> None:
+        (hurry if stop.is_set() else stop).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, heed)
     try:
         await application.start()
     except OSError as error:
@@ -68,16 +67,25 @@ async def _run(config: Config, kinds: Mapping[str, ProviderType]) -> int:
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
     await stop.wait()
-    logger("antiphon").info("draining", grace_s=config.server.drain_grace_s)
+    logger("antiphon").info("draining; a second signal ends the calls in progress", grace_s=config.server.drain_grace_s)
+    hurrying = asyncio.create_task(_hurry(application, hurry))
     await application.close()
+    hurrying.cancel()
     logger("antiphon").info("stopped")
-    return 0
+    return EXIT_OK
+
+
+async def _hurry(application: Application, hurry: asyncio.Event) -> None:
+    await hurry.wait()
+    await application.rpc.hurry()
 
 
 def _greet(application: Application, config: Config) -> None:
     host = config.server.host
     target = f"{host}:{application.rpc.port}"
-    chat = "antiphon chat" if application.rpc.port == 50051 else f"antiphon chat --target {target}"
+    # The port that a client takes when it is told none.
+    usual = application.rpc.port == ServerSection.model_fields["grpc_port"].default
+    chat = "antiphon chat" if usual else f"antiphon chat --target {target}"
     lines = [
         f"Antiphon serves gRPC at {target}",
         f"health, readiness and metrics at http://{host}:{application.http.port}",

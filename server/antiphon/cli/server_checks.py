@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from antiphon.cli.failures import explain
 from antiphon.cli.findings import Finding, Verdict
-from antiphon_client import AntiphonError, Client, ServerUnreachableError
+from antiphon_client import AntiphonError, Client, PermissionDeniedError, ServerUnreachableError, UnauthenticatedError
 from antiphon_client.connection import is_local
 from antiphon_client.contract import health
 
 _TIMEOUT_S = 10.0
+_PORT_TIMEOUT_S = 2.0
 
 
-def check_server(target: str | None) -> tuple[list[Finding], bool]:
-    """Asks the server how each of its components does. Returns what it said, and whether it answered."""
+def check_server(target: str | None) -> list[Finding]:
+    """Asks the server how each of its components does."""
     try:
         client = Client(target, timeout_s=_TIMEOUT_S, retries=0)
     except ValueError as error:
-        return [Finding("TLS", Verdict.BROKEN, str(error))], False
+        return [Finding("server", Verdict.BROKEN, str(error))]
     with client:
-        way = Finding("TLS", Verdict.WORKS, _way(client))
+        way = Finding("TLS", Verdict.NOTE, _way(client))
         try:
             report = client.health.check()
         except AntiphonError as error:
             told, _ = explain(error, client.target)
             # No server yet is no fault of this machine.
             here = isinstance(error, ServerUnreachableError) and is_local(client.target)
-            return [way, Finding("server", Verdict.NOTE if here else Verdict.BROKEN, told)], False
+            return [way, Finding("server", Verdict.NOTE if here else Verdict.BROKEN, told)]
     serving = report.status == health.HealthStatus.SERVING
     server = Finding(
         "server",
@@ -33,7 +36,20 @@ def check_server(target: str | None) -> tuple[list[Finding], bool]:
         f"{client.target} {'takes calls' if serving else 'answers, but takes no calls'}",
         "" if serving else "it is starting or stopping; look again, or ask another replica",
     )
-    return [way, server, *(_component(component) for component in report.components)], True
+    source = f"the server at {client.target}"
+    return [way, *(replace(finding, source=source) for finding in (server, *map(_component, report.components)))]
+
+
+def answers_at(target: str) -> bool:
+    """Whether it is an Antiphon server of this machine that answers there."""
+    with Client(target, api_key="", tls=False, timeout_s=_PORT_TIMEOUT_S, retries=0) as client:
+        try:
+            client.health.check()
+        except (UnauthenticatedError, PermissionDeniedError) as error:
+            return bool(error.reason)
+        except AntiphonError:
+            return False
+    return True
 
 
 def _component(component: health.ComponentHealth) -> Finding:

@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from typing import Any
 
 import grpc
 import pytest
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from typer.testing import CliRunner, Result
 
 from antiphon.api.model.v1.model_service_pb2 import ListModelsResponse
@@ -105,12 +107,56 @@ BAD_REQUEST = BadRequest(field_violations=[BadRequest.FieldViolation(field="spec
         ),
         (Failure(grpc.StatusCode.UNAUTHENTICATED, "who?"), 1, "UNAUTHENTICATED: who?; the API key is read from ANTIPHON_API_KEY"),
         (Failure(grpc.StatusCode.INTERNAL, "oops"), 1, "INTERNAL: oops"),
+        (
+            Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "slow down", [RetryInfo(retry_delay=Duration(seconds=7, nanos=500_000_000))]),
+            1,
+            "RESOURCE_EXHAUSTED: slow down; retry after 7.5 s",
+        ),
     ],
 )
 def test_a_failed_call_is_a_line(server: FakeServer, broken: Failure, exit_code: int, line: str) -> None:
     server.will("StreamComplete", [broken])
     result = run("chat", "Hi")
     assert (exit_code, "", f"antiphon: {line}\n") == (result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("named", "line"),
+    [
+        ("gpt-4o-mini", "there is no model 'gpt-4o-mini': models are named provider/model; did you mean openai/gpt-4o-mini?"),
+        ("openai/gpt-4o-mni", "there is no model 'openai/gpt-4o-mni'; did you mean openai/gpt-4o-mini?"),
+        ("defualt", "there is no model 'defualt': models are named provider/model; did you mean default?"),
+        ("zzz", "there is no model 'zzz': models are named provider/model; `antiphon models` lists what is there"),
+    ],
+)
+def test_a_model_that_is_not_there_brings_the_nearest_to_mind(server: FakeServer, named: str, line: str) -> None:
+    server.will("ListModels", ListModelsResponse(models=[model("openai/gpt-4o-mini"), model("local/tiny", "default")]))
+    server.will("StreamComplete", [failure(grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND", model=named)])
+    result = run("chat", "-m", named, "Hi")
+    assert (5, f"antiphon: {line}\n") == (result.exit_code, result.stderr)
+
+
+def test_a_failure_in_the_middle_begins_a_new_line(server: FakeServer) -> None:
+    server.will("StreamComplete", [*events(*text_part("Half")), failure(grpc.StatusCode.UNAVAILABLE, "PROVIDER_UNAVAILABLE", "gone")])
+    result = run("chat", "Hi")
+    assert (1, "Half\n", "antiphon: PROVIDER_UNAVAILABLE: gone\n") == (result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.mark.parametrize("option", ["--version"])
+def test_the_version(option: str) -> None:
+    result = run(option)
+    assert (0, f"antiphon {version('antiphon')}\n") == (result.exit_code, result.stdout)
+
+
+def test_a_name_that_cannot_be_resolved_is_a_line() -> None:
+    result = run("chat", "Hi", "--target", "http://no-such-host.invalid")
+    assert (4, "antiphon: the name 'no-such-host.invalid' cannot be resolved\n") == (result.exit_code, result.stderr)
+
+
+def test_a_target_that_is_none_is_a_line() -> None:
+    result = run("chat", "Hi", "--target", "localhost:port")
+    assert 2 == result.exit_code
+    assert "the port of the target 'localhost:port'" in result.stderr
 
 
 def test_another_server_is_a_line(server: FakeServer) -> None:

@@ -11,8 +11,9 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from antiphon.api.core.v1.completion_pb2 import FinishReason
+from antiphon.api.model.v1.model_service_pb2 import ListModelsResponse, ModelStatus
 from tests.unit.cli.terminal import CTRL_C, CTRL_D, CTRL_U, READY, Terminal
-from tests.unit.client.fake_server import Failure, FakeServer, Hang, completed, events, text_part
+from tests.unit.client.fake_server import Failure, FakeServer, Hang, completed, events, model, text_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,6 +145,25 @@ def test_a_prompt_in_a_terminal_is_answered_once(server: FakeServer, open_termin
     assert 0 == terminal.exit_code()
     spec = server.requests("StreamComplete")[0].spec
     assert ("acme/large", 0.0, True) == (spec.model, spec.sampling.temperature, spec.sampling.HasField("temperature"))
+
+
+def test_ctrl_c_ends_a_prompt_in_a_terminal_with_130(server: FakeServer, open_terminal: Callable[..., Terminal]) -> None:
+    server.will("StreamComplete", [*events(*text_part("Once upon")), Hang()])
+    terminal = open_terminal("chat", "A story").see("Once upon").type(CTRL_C).see("stopped")
+    assert 130 == terminal.exit_code()
+
+
+def test_a_model_that_is_not_loaded_is_said_to_start(server: FakeServer, open_terminal: Callable[..., Terminal]) -> None:
+    idle = model("local/tiny", "default")
+    idle.status = ModelStatus.MODEL_STATUS_NOT_LOADED
+    server.will("ListModels", ListModelsResponse(models=[idle]))
+    server.will("StreamComplete", [*events(), Hang()])
+    terminal = open_terminal("chat").see(READY).say("Hi").see("starting the model")
+    while not server.requests("StreamComplete"):
+        time.sleep(0.01)
+    terminal.type(CTRL_C).see("stopped").see(READY)
+    terminal.say("Hi").see("Hello there").see(READY).type(CTRL_D)
+    assert 0 == terminal.exit_code()
 
 
 def test_no_server_is_a_line(open_terminal: Callable[..., Terminal]) -> None:

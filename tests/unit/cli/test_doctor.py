@@ -83,7 +83,7 @@ def test_a_server_elsewhere_that_does_not_answer_is_broken() -> None:
 def test_a_key_in_plaintext_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTIPHON_API_KEY", "k1")
     exit_code, findings = examine("--target", "http://example.org:1")
-    assert (1, "broken") == (exit_code, findings["TLS"]["verdict"])
+    assert (1, "broken") == (exit_code, findings["server"]["verdict"])
 
 
 def test_a_server_that_drains_or_fails_is_broken(server: FakeServer) -> None:
@@ -98,16 +98,38 @@ def _server_verdict() -> tuple[int, str]:
     return exit_code, findings["server"]["verdict"]
 
 
-def test_a_taken_port_is_broken_unless_a_server_answers(server: FakeServer, configuration: Path) -> None:
+def test_a_taken_port_is_broken_unless_an_antiphon_server_answers_there(server: FakeServer, configuration: Path) -> None:
+    configuration.write_text(f"server: {{grpc_port: {server.port}, http_port: 0}}\n{REMOTE}", encoding="utf-8")
+    finding = examine()[1]["gRPC port"]
+    assert ("works", f"127.0.0.1:{server.port} is taken by the Antiphon server that answers there") == (finding["verdict"], finding["told"])
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         configuration.write_text(f"server: {{grpc_port: {port}, http_port: 0}}\n{REMOTE}", encoding="utf-8")
-        assert "works" == examine()[1]["gRPC port"]["verdict"]
-        exit_code, findings = examine("--target", "127.0.0.1:1")
+        exit_code, findings = examine()
     assert (1, "broken") == (exit_code, findings["gRPC port"]["verdict"])
-    assert f"127.0.0.1:{port}: EADDRINUSE" == findings["gRPC port"]["told"]
+    assert f"127.0.0.1:{port} is taken by another program" == findings["gRPC port"]["told"]
     assert "ANTIPHON_SERVER__GRPC_PORT" in findings["gRPC port"]["mend"]
-    assert 1 == len(server.calls)
+
+
+def test_what_the_server_says_is_told_apart(server: FakeServer) -> None:
+    lines = CliRunner().invoke(app, ["doctor"]).stdout.splitlines()
+    label = lines.index(f"The server at {server.target} says:")
+    assert ["ok", "server"] == lines[label + 1].split()[:2]
+    assert ["ok", "provider/local"] == lines[label + 2].split()[:2]
+    assert not any(line.startswith("ok      TLS") for line in lines)
+    assert f"the server at {server.target}" == examine()[1]["provider/local"]["source"]
+
+
+@pytest.mark.parametrize(("weights", "advised"), [("", True), ("embedded_model: {weights: /no/such.gguf}\n", False)])
+def test_only_packaged_weights_are_installed(configuration: Path, monkeypatch: pytest.MonkeyPatch, weights: str, *, advised: bool) -> None:
+    def missing(path: Path | None) -> None:
+        raise EmbeddedModelUnavailable(f"no weights at {path}")
+
+    monkeypatch.setattr(machine_checks, "locate_model_files", missing)
+    configuration.write_text(FREE_PORTS + weights, encoding="utf-8")
+    mend = examine("--target", "127.0.0.1:1")[1]["embedded model"]["mend"]
+    assert advised is ("make run" in mend)
+    assert advised is not ("embedded_model.weights" in mend)
 
 
 @pytest.mark.parametrize(("providers", "outcome"), [("", (1, "broken")), (REMOTE, (0, "note"))])

@@ -102,13 +102,6 @@ def test_raw_calls_synchronously(server: FakeServer, blocking: Client) -> None:
     assert server.cancelled.wait(5)
 
 
-async def test_a_closed_client_opens_again(server: FakeServer, client: AsyncClient) -> None:
-    await client.health.check()
-    await client.close()
-    await client.health.check()
-    assert 2 == len(server.calls)
-
-
 def test_a_client_outlives_its_loop_and_says_when_two_use_it(server: FakeServer) -> None:
     client = AsyncClient(server.target)
 

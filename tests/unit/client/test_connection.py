@@ -83,6 +83,45 @@ def test_tls_is_the_default_elsewhere(target: str, tls: bool | None, expected_ta
     assert (expected_target, expected_tls) == (connection.target, connection.tls is not None)
 
 
+@pytest.mark.parametrize(
+    ("target", "settled"),
+    [
+        ("example.org", "example.org:50051"),
+        ("https://example.org/", "example.org:50051"),
+        ("::1", "[::1]:50051"),
+        ("[::1]", "[::1]:50051"),
+        ("[::1]:7", "[::1]:7"),
+        ("unix:/run/antiphon.sock", "unix:/run/antiphon.sock"),
+        ("dns:///example.org:1", "dns:///example.org:1"),
+    ],
+)
+def test_the_port_is_50051_unless_given(target: str, settled: str) -> None:
+    assert settled == connect(target).target
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        ":50051",
+        "https://",
+        "http://:1",
+        " ",
+        "a b:1",
+        "host:",
+        "host:x",
+        "host:0",
+        "host:65536",
+        "host:-1",
+        "a:b:c",
+        "grpc://host:1",
+        "https://host:1/path",
+    ],
+)
+def test_a_target_that_is_none_is_refused(target: str) -> None:
+    with pytest.raises(ValueError, match="target"):
+        connect(target)
+
+
 def test_scheme_and_tls_must_agree() -> None:
     with pytest.raises(ValueError, match="contradict"):
         connect("http://example.org:1", tls=True)

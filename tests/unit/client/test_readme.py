@@ -33,4 +33,4 @@ def test_example(server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "Hello there" in capsys.readouterr().out
     if "Tool" in example:
         result = server.requests("Complete")[1].spec.messages[-1].parts[0].tool_result
-        assert ("c1", "18 degrees celsius in Ghent") == (result.call_id, result.parts[0].text)
+        assert ("c1", "18 degrees in Ghent") == (result.call_id, result.parts[0].text)

@@ -112,11 +112,38 @@ def test_arguments_that_are_cut_off_are_a_value_error() -> None:
         TOOL.run(ToolCall(call_id="c1", name="forecast", arguments='{"place": {"ci'))
 
 
-async def test_an_async_function_gives_its_awaitable() -> None:
+async def test_an_async_function_is_awaited_or_refused() -> None:
     async def wait(seconds: float) -> float:
         return seconds
 
-    assert 1.0 == await Tool.from_function(wait).run(ToolCall(call_id="c", name="wait", arguments='{"seconds": 1}'))
+    tool, one = Tool.from_function(wait), ToolCall(call_id="c", name="wait", arguments='{"seconds": 1}')
+    assert 1.0 == await tool.arun(one)
+    with pytest.raises(TypeError, match=r"await tool\.arun\(call\)"):
+        tool.run(one)
+    assert 3 == (await TOOL.arun(call({"place": {"city": "Ghent"}})))[3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({}, "`place`: is missing, and must be an object"),
+        ({"place": "Ghent"}, '`place`: must be an object, not "Ghent"'),
+        ({"place": {"city": 1}}, "`place.city`: must be a string, not 1"),
+        ({"place": {"city": "Ghent", "country": 7}}, "`place.country`: must be a string or null, not 7"),
+        ({"place": {"city": "Ghent", "tags": ["a", None]}}, "`place.tags[1]`: must be a string, not null"),
+        ({"place": {"city": "Ghent", "planet": 1}}, '`place.planet`: is not known; known are "city", "country", "tags"'),
+        ({"place": {"city": "Ghent"}, "unit": "f"}, '`unit`: must be one of "celsius", "kelvin", not "f"'),
+        ({"place": {"city": "Ghent"}, "detail": 1}, '`detail`: must be one of "low", "high", not 1'),
+        ({"place": {"city": "Ghent"}, "days": True}, "`days`: must be an integer, not true"),
+        ({"place": {"city": "Ghent"}, "windows": [{"end": 1}]}, "`windows[0].start`: is missing, and must be an integer"),
+        ({"place": {"city": "Ghent"}, "weights": {"rain": "much"}}, '`weights.rain`: must be a number, not "much"'),
+        ({"place": {"city": "Ghent"}, "days": "x" * 200}, '`days`: must be an integer, not "' + "x" * 76 + "..."),
+    ],
+)
+def test_what_is_wrong_is_said_in_words_for_the_model(arguments: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=r".+") as caught:
+        TOOL.run(call(arguments))
+    assert told == str(caught.value)
 
 
 def unannotated(place) -> None:  # pyright: ignore[reportUnknownParameterType, reportMissingParameterType]  # noqa: ANN001  # what is tested

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from antiphon_client import argument_checks as checks
+from antiphon_client.parameters import CompletionParameters
+
 if TYPE_CHECKING:
     from antiphon_client.parameters import CallParameters
 
@@ -50,5 +53,23 @@ class CallDefaults:
         return self._settled(parameters, parameters.get("timeout_s"))
 
     def _settled(self, parameters: CallParameters, timeout_s: float | None) -> CallOptions:
-        own = tuple((name.lower(), value) for name, value in parameters.get("metadata", {}).items())
-        return CallOptions(timeout_s, parameters.get("retries", self.retries), (*self.metadata, *own))
+        checks.known_names(parameters, CompletionParameters.__annotations__)
+        own = checks.metadata(parameters.get("metadata") or {})
+        timeout_s, retries = checked_limits(timeout_s, parameters.get("retries", self.retries))
+        return CallOptions(timeout_s, retries, (*self.metadata, *own))
+
+
+def checked_limits(timeout_s: object, retries: object) -> tuple[float | None, int]:
+    """A call's time and retries.
+
+    Raises:
+        TypeError: They are no numbers.
+        ValueError: They are negative, or no number at all.
+    """
+    seconds = None if timeout_s is None else checks.number("timeout_s", timeout_s)
+    if seconds is not None and not seconds >= 0:
+        raise ValueError(f"timeout_s is a time in seconds, not {timeout_s!r}")
+    attempts = checks.integer("retries", retries, bits=32)
+    if attempts < 0:
+        raise ValueError(f"retries is how many attempts may follow the first, not {retries!r}")
+    return seconds, attempts

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import grpc
 
+from antiphon_client import argument_checks as checks
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-DEFAULT_TARGET = "127.0.0.1:50051"
+DEFAULT_PORT = 50051
+DEFAULT_TARGET = f"127.0.0.1:{DEFAULT_PORT}"
 TARGET_VARIABLE = "ANTIPHON_TARGET"
 API_KEY_VARIABLE = "ANTIPHON_API_KEY"
 CLIENT_HEADER = "x-antiphon-client"
 
 ChannelOptions = tuple[tuple[str, str | int], ...]
 
+# gRPC's own ways to write a target. What follows is for gRPC to read.
+_GRPC_SCHEMES = ("unix:", "unix-abstract:", "vsock:", "dns:", "ipv4:", "ipv6:", "xds:")
+_LARGEST_PORT = 65535
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s/:@\[\]?#]+)(?::(.*))?", re.ASCII)
 # An answer with images in it is larger than the 4 MiB that gRPC takes by default.
 _MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 
@@ -78,9 +86,13 @@ def connection_to(
     """Settles the defaults and checks that no credentials would leave this machine in plaintext.
 
     Raises:
-        ValueError: They would, or target and `tls` contradict each other.
+        TypeError: An argument is of a wrong type.
+        ValueError: They would, or target and `tls` contradict each other, or the target, the key or the metadata cannot be used.
     """
+    if target is not None:
+        checks.string("target", target)
     address, scheme_tls = _without_scheme(target or os.environ.get(TARGET_VARIABLE) or DEFAULT_TARGET)
+    address = _with_port(address)
     local = is_local(address)
     wanted = tls if tls is not None else scheme_tls if scheme_tls is not None else not local
     if scheme_tls is not None and bool(wanted) != scheme_tls:
@@ -92,9 +104,9 @@ def connection_to(
         raise ValueError(
             f"the API key would go to {address!r} in plaintext; use TLS, or say allow_insecure_credentials=True if the network is trusted"
         )
-    headers = {CLIENT_HEADER: f"python/{client_version()}", **{name.lower(): value for name, value in metadata.items()}}
+    headers = {CLIENT_HEADER: f"python/{client_version()}", **dict(checks.metadata(metadata))}
     if key:
-        headers["authorization"] = f"Bearer {key}"
+        headers["authorization"] = checks.printable("api_key", f"Bearer {key}")
 
     options: list[tuple[str, str | int]] = [
         ("grpc.max_receive_message_length", _MAX_RESPONSE_BYTES),
@@ -133,6 +145,34 @@ def _without_scheme(target: str) -> tuple[str, bool | None]:
         if target.startswith(scheme):
             return target.removeprefix(scheme).rstrip("/"), tls
     return target, None
+
+
+def _with_port(address: str) -> str:
+    """The address with the port that it has, else with the default one.
+
+    Raises:
+        ValueError: It has no host, or its port is none.
+    """
+    if address.startswith(_GRPC_SCHEMES):
+        return address
+    if _is_ipv6(address):
+        return f"[{address}]:{DEFAULT_PORT}"
+    found = _HOST_AND_PORT.fullmatch(address)
+    if found is None:
+        raise ValueError(f"the target {address!r} is not host:port, as in {DEFAULT_TARGET}")
+    host, port = found.groups()
+    if port is None:
+        return f"{host}:{DEFAULT_PORT}"
+    if not port.isdecimal() or not 1 <= int(port) <= _LARGEST_PORT:
+        raise ValueError(f"the port of the target {address!r} is not a number from 1 to {_LARGEST_PORT}")
+    return address
+
+
+def _is_ipv6(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).version == 6
+    except ValueError:
+        return False
 
 
 def _is_loopback(address: str) -> bool:

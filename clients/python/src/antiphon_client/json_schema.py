@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import json
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired, Required, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 Schema = dict[str, Any]
@@ -23,6 +24,16 @@ _PRIMITIVES: dict[Any, Schema] = {
     Any: {},
     list: {"type": "array"},
     dict: {"type": "object"},
+}
+_WORDS = {
+    "": "any value",
+    "string": "a string",
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+    "array": "an array",
+    "object": "an object",
 }
 _JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 
@@ -94,80 +105,116 @@ def fields_of(annotation: Any) -> dict[str, Field]:
     return {}
 
 
-def value_of(annotation: Any, value: Any) -> Any:
+def value_of(annotation: Any, value: Any, path: str = "value") -> Any:
     """A Python value of an annotation from decoded JSON that follows its schema.
 
+    Args:
+        annotation: The annotation.
+        value: The decoded JSON.
+        path: Where it stands, as in `place.tags[0]`, for the error's text.
+
     Raises:
-        ValueError: The JSON does not follow it; a model wrote it, so nothing is taken on trust.
+        ValueError: The JSON does not follow it; a model wrote it, so nothing is taken on trust. The text is for the model to read.
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is Any:
         return value
     if origin in (Annotated, Required, NotRequired):
-        return value_of(arguments[0], value)
+        return value_of(arguments[0], value, path)
     if origin in (Union, types.UnionType):
-        return _value_of_union(arguments, value)
+        return _value_of_union(annotation, value, path)
     if origin is Literal:
-        return _one_of(arguments, value)
+        return _one_of(annotation, arguments, value, path)
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
-        return annotation(_one_of([member.value for member in annotation], value))
+        return annotation(_one_of(annotation, [member.value for member in annotation], value, path))
     if isinstance(value, list):
-        return _value_of_array(annotation, cast("list[Any]", value))
+        return _value_of_array(annotation, cast("list[Any]", value), path)
     if isinstance(value, dict):
-        return _value_of_object(annotation, cast("dict[str, Any]", value))
+        return _value_of_object(annotation, cast("dict[str, Any]", value), path)
     # JSON has one kind of number, and a Python bool is an int.
     if annotation is float and type(value) is int:
         return float(value)
     if type(value) is (type(None) if annotation is None else annotation):
         return value
-    raise ValueError(f"{value!r} is no {annotation!r}")
+    raise _unfit(annotation, value, path)
 
 
-def keyword_arguments(fields: Mapping[str, Field], value: Mapping[str, Any]) -> dict[str, Any]:
+def keyword_arguments(fields: Mapping[str, Field], value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     """Typed values of an object's fields.
 
     Raises:
         ValueError: A field is missing, unknown or of another type.
     """
-    if unknown := value.keys() - fields.keys():
-        raise ValueError(f"unknown: {sorted(unknown)}; known: {sorted(fields)}")
-    if missing := [name for name, field in fields.items() if field.required and name not in value]:
-        raise ValueError(f"missing: {missing}")
-    return {name: value_of(fields[name].annotation, item) for name, item in value.items()}
+    prefix = f"{path}." if path else ""
+    for name in value:
+        if name not in fields:
+            raise ValueError(f"`{prefix}{name}`: is not known; known are {_listed(fields)}")
+    for name, field in fields.items():
+        if field.required and name not in value:
+            raise ValueError(f"`{prefix}{name}`: is missing, and must be {_expected(field.annotation)}")
+    return {name: value_of(fields[name].annotation, item, f"{prefix}{name}") for name, item in value.items()}
 
 
-def _value_of_array(annotation: Any, value: list[Any]) -> Any:
+def _value_of_array(annotation: Any, value: list[Any], path: str) -> Any:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is not list and origin not in (list, Sequence, tuple):
-        raise ValueError(f"{value!r} is no {annotation!r}")
-    items = [value_of(arguments[0] if arguments else Any, item) for item in value]
+        raise _unfit(annotation, value, path)
+    items = [value_of(arguments[0] if arguments else Any, item, f"{path}[{index}]") for index, item in enumerate(value)]
     return tuple(items) if origin is tuple else items
 
 
-def _value_of_object(annotation: Any, value: dict[str, Any]) -> Any:
+def _value_of_object(annotation: Any, value: dict[str, Any], path: str) -> Any:
     if annotation is dict:
         return value
     if get_origin(annotation) in (dict, Mapping):
-        return {key: value_of(get_args(annotation)[1], item) for key, item in value.items()}
+        return {key: value_of(get_args(annotation)[1], item, f"{path}.{key}") for key, item in value.items()}
     if fields := fields_of(annotation):
-        return annotation(**keyword_arguments(fields, value))
-    raise ValueError(f"{value!r} is no {annotation!r}")
+        return annotation(**keyword_arguments(fields, value, path))
+    raise _unfit(annotation, value, path)
 
 
-def _value_of_union(members: Sequence[Any], value: Any) -> Any:
+def _value_of_union(annotation: Any, value: Any, path: str) -> Any:
+    members = get_args(annotation)
     for member in members:
         try:
-            return value_of(member, value)
+            return value_of(member, value, path)
         except ValueError:
             continue
-    raise ValueError(f"{value!r} is none of {members!r}")
+    alternatives = [member for member in members if member not in (None, type(None))]
+    if len(alternatives) == 1 and isinstance(value, (dict, list)):
+        # Only one of them can have been meant: its own words say where inside the fault is.
+        return value_of(alternatives[0], value, path)
+    raise _unfit(annotation, value, path)
 
 
-def _one_of(choices: Sequence[Any], value: Any) -> Any:
+def _one_of(annotation: Any, choices: Sequence[Any], value: Any, path: str) -> Any:
     for choice in choices:
         if type(choice) is type(value) and choice == value:
             return choice
-    raise ValueError(f"{value!r} is none of {list(choices)!r}")
+    raise _unfit(annotation, value, path)
+
+
+def _unfit(annotation: Any, value: Any, path: str) -> ValueError:
+    shown = json.dumps(value, ensure_ascii=False)
+    return ValueError(f"`{path}`: must be {_expected(annotation)}, not {shown if len(shown) <= 80 else shown[:77] + '...'}")
+
+
+def _expected(annotation: Any) -> str:
+    """What an annotation admits, in words."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Annotated, Required, NotRequired):
+        return _expected(arguments[0])
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(_expected(member) for member in arguments))
+    if origin is Literal:
+        return f"one of {_listed(arguments)}"
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return f"one of {_listed(member.value for member in annotation)}"
+    return _WORDS[schema_of(annotation).get("type", "")]
+
+
+def _listed(values: Iterable[Any]) -> str:
+    return ", ".join(json.dumps(value, ensure_ascii=False) for value in values)
 
 
 def _choice(values: Any) -> Schema:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
+from antiphon_client import argument_checks as checks
 from antiphon_client.completion import Completion
 from antiphon_client.contract import core
 
-Content = str | core.Part
+Content = str | core.Part | Mapping[str, Any]
 MessageLike = str | core.Message | Completion | Mapping[str, Any]
 Conversation = MessageLike | Sequence[MessageLike]
 
@@ -19,6 +20,7 @@ _KEYS = {
     "assistant": {"role", "content", "tool_calls"},
     "tool": {"role", "content", "call_id", "is_error"},
 }
+_CALL_KEYS = {"call_id", "name", "arguments"}
 
 
 def text(content: str) -> core.Part:
@@ -32,7 +34,7 @@ def system(*content: str) -> core.Message:
 
 
 def user(*content: Content) -> core.Message:
-    """What the person or program that asks says: strings, and parts such as `image(...)`."""
+    """What the person or program that asks says: strings, and parts such as `image(...)`; `{"type": "text", "text": ...}` is text, too."""
     return core.Message(role=core.Role.USER, parts=_parts(content))
 
 
@@ -67,15 +69,17 @@ def conversation(messages: Conversation) -> list[core.Message]:
     `tool_calls`, each with `call_id`, `name` and `arguments`; with the role `tool` it has `call_id` and may have `is_error`.
 
     Raises:
+        TypeError: Something in it is of a wrong type.
         ValueError: A dictionary has an unknown role or key.
     """
-    given = [messages] if isinstance(messages, (str, core.Message, Completion, Mapping)) else messages
-    built = [_message(one) for one in given]
+    one = isinstance(messages, (str, core.Message, Completion, Mapping))
+    given: list[Any] = [messages] if one else checks.items("messages", "messages", messages)
+    built = [_message(f"messages[{index}]", message) for index, message in enumerate(given)]
     # An answer without content cannot be sent back; the contract wants at least one part.
     return [message for message in built if message.parts or message.role != core.Role.ASSISTANT]
 
 
-def _message(given: MessageLike) -> core.Message:
+def _message(name: str, given: Any) -> core.Message:
     match given:
         case str():
             return user(given)
@@ -83,23 +87,65 @@ def _message(given: MessageLike) -> core.Message:
             return given
         case Completion():
             return given.message
+        case Mapping():
+            return _message_of_mapping(name, checks.mapping(name, cast("object", given)))
         case _:
-            return _message_of_mapping(given)
+            raise TypeError(f"{name} is a string, a Message, a Completion or a dictionary with role and content; not {given!r}")
 
 
-def _message_of_mapping(given: Mapping[str, Any]) -> core.Message:
+def _message_of_mapping(name: str, given: Mapping[str, Any]) -> core.Message:
     role = given.get("role")
     if role not in _KEYS:
-        raise ValueError(f"a message's role is one of {sorted(_KEYS)}, not {role!r}")
+        raise ValueError(f"{name}: a message's role is one of {sorted(_KEYS)}, not {role!r}")
     if unknown := given.keys() - _KEYS[role]:
-        raise ValueError(f"a message of role {role!r} has no {sorted(unknown)}; it has {sorted(_KEYS[role])}")
-    content = given.get("content")
-    items: tuple[Content, ...] = () if content is None else (content,) if isinstance(content, (str, core.Part)) else tuple(content)
+        raise ValueError(f"{name}: a message of role {role!r} has no {sorted(unknown)}; it has {sorted(_KEYS[role])}")
+    parts = _parts(_content_items(name, given.get("content")), name)
     if role == "tool":
-        return tool_result(str(given["call_id"]), *items, is_error=bool(given.get("is_error", False)))
-    calls = [tool_call(**call) for call in given.get("tool_calls", ())]
-    return core.Message(role=core.Role[role.upper()], parts=[*_parts(items), *calls])
+        if "call_id" not in given:
+            raise ValueError(f"{name}: a message of role 'tool' needs call_id")
+        is_error = checks.flag(f"{name}['is_error']", given.get("is_error", False))
+        return tool_result(checks.string(f"{name}['call_id']", given["call_id"]), *parts, is_error=is_error)
+    calls = checks.items(f"{name}['tool_calls']", "tool calls", given.get("tool_calls") or ())
+    parts += [_tool_call_of_mapping(f"{name}['tool_calls'][{index}]", call) for index, call in enumerate(calls)]
+    return core.Message(role=core.Role[role.upper()], parts=parts)
 
 
-def _parts(content: Iterable[Content]) -> list[core.Part]:
-    return [text(item) if isinstance(item, str) else item for item in content]
+def _tool_call_of_mapping(name: str, given: object) -> core.Part:
+    call = checks.mapping(name, given)
+    if call.keys() != _CALL_KEYS:
+        raise ValueError(f"{name}: a message's tool call has {sorted(_CALL_KEYS)}, not {sorted(call)}")
+    arguments = call["arguments"]
+    if not isinstance(arguments, str):
+        arguments = checks.json_text(f"{name}['arguments']", checks.mapping(f"{name}['arguments']", arguments))
+    return tool_call(checks.string(f"{name}['call_id']", call["call_id"]), checks.string(f"{name}['name']", call["name"]), arguments)
+
+
+def _content_items(name: str, content: object) -> list[Any]:
+    if content is None:
+        return []
+    if isinstance(content, (str, core.Part, Mapping)):
+        return [cast("object", content)]
+    return checks.items(f"{name}['content']", "strings and parts", content)
+
+
+def _parts(content: Iterable[Content], name: str = "a message") -> list[core.Part]:
+    return [_part(f"{name}: part {index} of its content", item) for index, item in enumerate(content)]
+
+
+def _part(name: str, item: Any) -> core.Part:
+    match item:
+        case str():
+            return text(item)
+        case core.Part():
+            return item
+        case Mapping():
+            given = checks.mapping(name, cast("object", item))
+            content = given.get("text")
+            if len(given) != 2 or given.get("type") != "text" or not isinstance(content, str):
+                raise ValueError(
+                    f"{name}: a dictionary is {{'type': 'text', 'text': ...}}, and nothing else; for images, documents and audio use"
+                    f" image(...), document(...) and audio(...). Not: {str(given)[:200]}"
+                )
+            return text(content)
+        case _:
+            raise TypeError(f"{name} is a string or a part, not {item!r}")

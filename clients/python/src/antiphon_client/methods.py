@@ -12,6 +12,8 @@ from antiphon_client.contract import completion, health, model
 RequestT = TypeVar("RequestT", bound=betterproto2.Message)
 ResponseT = TypeVar("ResponseT", bound=betterproto2.Message)
 
+CLOSED = "the client is closed; make a new one"
+
 
 @dataclass(frozen=True, slots=True)
 class Method(Generic[RequestT, ResponseT]):
@@ -41,3 +43,18 @@ LIST_MODELS = Method(f"{_MODEL}/ListModels", model.ListModelsRequest, model.List
 GET_MODEL = Method(f"{_MODEL}/GetModel", model.GetModelRequest, model.GetModelResponse, no_side_effects=True)
 CHECK_HEALTH = Method(f"{_HEALTH}/CheckHealth", health.CheckHealthRequest, health.CheckHealthResponse, no_side_effects=True)
 WATCH_HEALTH = Method(f"{_HEALTH}/WatchHealth", health.WatchHealthRequest, health.WatchHealthResponse, no_side_effects=True)
+
+
+def encoded(request: betterproto2.Message) -> bytes:
+    """A request's bytes, made before the call: an encoding that failed inside of gRPC would send an empty request, or look like the server's failure.
+
+    Raises:
+        TypeError: It is no message, or a field holds what it cannot hold.
+    """
+    # Untyped callers exist, and `bytes(5)` is five zeros.
+    if not isinstance(request, betterproto2.Message):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"a request is a message of antiphon_client.contract, not {request!r:.80}")
+    try:
+        return bytes(request)
+    except Exception as error:  # betterproto2 has no type of its own for it
+        raise TypeError(f"{type(request).__name__} cannot be encoded: {error}") from error

@@ -23,7 +23,7 @@ class Tool:
         description: What it does and when to use it, for the model to read.
         input_schema: JSON Schema (draft 2020-12) of the arguments, an object; None means no arguments.
         strict: Whether the provider must hold the arguments to the schema; None leaves it to the provider.
-        function: What `run` calls; None where the caller runs the tool otherwise.
+        function: What `run` and `arun` call; None where the caller runs the tool otherwise.
     """
 
     name: str
@@ -52,15 +52,33 @@ class Tool:
         )
 
     def run(self, call: core.ToolCall) -> Any:
-        """Calls the function with the call's arguments, as the types that its parameters have. An `async` function gives its awaitable.
+        """Calls the function with the call's arguments, as the types that its parameters have.
 
         Raises:
             ValueError: The arguments, which a model wrote, do not follow the schema. Tell the model with `tool_result(call, str(error), is_error=True)`.
+            TypeError: The tool has no function, or an `async` one: `arun` awaits that.
+        """
+        if inspect.iscoroutinefunction(self.function):
+            raise TypeError(f"the function of tool {self.name!r} is async: use `await tool.arun(call)`")
+        return self._called(call)
+
+    async def arun(self, call: core.ToolCall) -> Any:
+        """The same as `run`, for `async` functions as well, which it awaits. Others run here and now, on the event loop.
+
+        Raises:
+            ValueError: The arguments do not follow the schema.
             TypeError: The tool has no function.
         """
+        outcome = self._called(call)
+        return await outcome if inspect.isawaitable(outcome) else outcome
+
+    def _called(self, call: core.ToolCall) -> Any:
         if self.function is None:
             raise TypeError(f"tool {self.name!r} was made without a function")
-        arguments = json.loads(call.arguments or "{}")
+        try:
+            arguments = json.loads(call.arguments or "{}")
+        except ValueError as error:
+            raise ValueError(f"the arguments of {self.name!r} are no JSON: {error}") from error
         if not isinstance(arguments, dict):
             raise ValueError(f"the arguments of {self.name!r} are no JSON object")  # noqa: TRY004  # a wrong value of the model's, not a wrong type of the caller's
         return self.function(**keyword_arguments(_parameters(self.function), cast("dict[str, Any]", arguments)))

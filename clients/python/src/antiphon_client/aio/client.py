@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 from antiphon_client.aio.services import AsyncCompletions, AsyncHealth, AsyncModels
 from antiphon_client.aio.streams import AsyncRawStream
 from antiphon_client.aio.transport import Transport
-from antiphon_client.call_options import DEFAULT_RETRIES, DEFAULT_TIMEOUT_S, CallDefaults
+from antiphon_client.call_options import DEFAULT_RETRIES, DEFAULT_TIMEOUT_S, CallDefaults, checked_limits
 from antiphon_client.connection import Tls, connection_to
 from antiphon_client.methods import Method, ResponseT
 
@@ -26,8 +26,8 @@ class AsyncClient:
     """A client of an Antiphon server, for asyncio. It connects at its first call and belongs to the event loop of that call.
 
     Args:
-        target: `host:port`, or any gRPC target; `https://host:port` and `http://host:port` say TLS or plaintext as well. By default `ANTIPHON_TARGET`
-            from the environment, else `127.0.0.1:50051`.
+        target: `host:port`, or any gRPC target; `https://host:port` and `http://host:port` say TLS or plaintext as well. The port is
+            50051 unless given. By default `ANTIPHON_TARGET` from the environment, else `127.0.0.1:50051`.
         api_key: The API key; by default `ANTIPHON_API_KEY` from the environment. An empty string means none.
         tls: True, False, or a `Tls`. By default plaintext for loopback addresses and Unix sockets, TLS for everything else.
         timeout_s: Time for a unary call and its retries; None means no deadline. Streams have none.
@@ -45,7 +45,8 @@ class AsyncClient:
         uses_tls: Whether TLS is spoken to it.
 
     Raises:
-        ValueError: The API key would go to another machine in plaintext.
+        TypeError: An argument is of a wrong type.
+        ValueError: The API key would go to another machine in plaintext, or an argument cannot be read.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class AsyncClient:
             allow_insecure_credentials=allow_insecure_credentials,
             channel_options=channel_options,
         )
+        timeout_s, retries = checked_limits(timeout_s, retries)
         self.target = connection.target
         self.uses_tls = connection.tls is not None
         self._transport = Transport(connection, CallDefaults(timeout_s, retries, connection.metadata))
@@ -83,7 +85,7 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes the connection; calls that still run are cancelled."""
+        """Closes the connection; calls that still run are cancelled, and later ones raise RuntimeError."""
         await self._transport.close()
 
 

@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 
 from antiphon_client.errors import AntiphonError, CallCancelledError, error_from_status
-from antiphon_client.methods import Method, RequestT, ResponseT
+from antiphon_client.methods import CLOSED, Method, RequestT, ResponseT, encoded
 from antiphon_client.retry import RetrySchedule
 
 if TYPE_CHECKING:
@@ -25,14 +25,17 @@ class Transport:
         self._connection = connection
         self._channel: grpc.aio.Channel | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
 
     @property
     def channel(self) -> grpc.aio.Channel:
         """The channel; opened at its first use, connected at its first call.
 
         Raises:
-            RuntimeError: It is used from another event loop while its own still runs.
+            RuntimeError: The client is closed, or used from another event loop while its own still runs.
         """
+        if self._closed:
+            raise RuntimeError(CLOSED)
         loop = asyncio.get_running_loop()
         if self._channel is None or self._loop is not loop:
             if self._loop is not None and not self._loop.is_closed():
@@ -45,12 +48,16 @@ class Transport:
 
         Raises:
             AntiphonError: The call failed.
+            TypeError: The request cannot be encoded; nothing was sent.
+            RuntimeError: The client is closed.
         """
+        payload = encoded(request)
         schedule = _schedule(method, options)
-        call: Any = self.channel.unary_unary(method.path, request_serializer=bytes, response_deserializer=method.response_type.parse)
+        channel: Any = self.channel
+        call = channel.unary_unary(method.path, response_deserializer=method.response_type.parse)
         while True:
             try:
-                return await call(request, timeout=schedule.remaining_s, metadata=options.metadata)
+                return await call(payload, timeout=schedule.remaining_s, metadata=options.metadata)
             except grpc.aio.AioRpcError as failure:
                 error = _typed(failure)
             wait_s = schedule.wait_before_retry_s(error)
@@ -59,12 +66,19 @@ class Transport:
             await asyncio.sleep(wait_s)
 
     def stream(self, method: Method[RequestT, ResponseT], request: RequestT, options: CallOptions) -> MessageStream[ResponseT]:
-        """Prepares a call that streams; it starts with the first `receive`."""
+        """Prepares a call that streams; it starts with the first `receive`.
+
+        Raises:
+            TypeError: The request cannot be encoded; nothing is sent.
+            RuntimeError: The client is closed.
+        """
+        if self._closed:
+            raise RuntimeError(CLOSED)
         return MessageStream(self, method, request, options)
 
     async def close(self) -> None:
-        """Closes the channel; calls that still run are cancelled. The next call would open it anew."""
-        channel, self._channel, self._loop = self._channel, None, None
+        """Closes the channel; calls that still run are cancelled, and no other can be made."""
+        channel, self._channel, self._loop, self._closed = self._channel, None, None, True
         if channel is not None:
             await channel.close()
 
@@ -75,7 +89,7 @@ class MessageStream(Generic[ResponseT]):
     def __init__(self, transport: Transport, method: Method[Any, ResponseT], request: Any, options: CallOptions) -> None:
         self._transport = transport
         self._method = method
-        self._request = request
+        self._payload = encoded(request)
         self._options = options
         self._schedule: RetrySchedule | None = None
         self._call: Any = None
@@ -119,10 +133,9 @@ class MessageStream(Generic[ResponseT]):
             self._call.cancel()
 
     def _start(self, timeout_s: float | None) -> Any:
-        call: Any = self._transport.channel.unary_stream(
-            self._method.path, request_serializer=bytes, response_deserializer=self._method.response_type.parse
-        )
-        return call(self._request, timeout=timeout_s, metadata=self._options.metadata)
+        channel: Any = self._transport.channel
+        call = channel.unary_stream(self._method.path, response_deserializer=self._method.response_type.parse)
+        return call(self._payload, timeout=timeout_s, metadata=self._options.metadata)
 
     async def _retry_or_fail(self, schedule: RetrySchedule, failure: grpc.aio.AioRpcError) -> None:
         error = _typed(failure)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Unpack
 
+from antiphon_client import argument_checks as checks
 from antiphon_client import methods
 from antiphon_client.completion import Completion
 from antiphon_client.contract import completion, core, health, model
@@ -52,7 +52,7 @@ class Completions:
         """
         request = completion.StreamCompleteRequest(
             spec=completion_spec(model, messages, parameters),
-            merge_window=None if merge_window_s is None else timedelta(seconds=merge_window_s),
+            merge_window=checks.duration("merge_window_s", merge_window_s),
         )
         return CompletionStream(self._transport.stream(methods.STREAM_COMPLETE, request, self._transport.defaults.stream(parameters)))
 
@@ -85,6 +85,7 @@ class Models:
         Raises:
             AntiphonError: A call failed.
         """
+        page_size, provider = checks.integer("page_size", page_size, bits=32), checks.string("provider", provider)
         request = model.ListModelsRequest(page_size=page_size, provider=provider)
         while True:
             response = self._transport.unary(methods.LIST_MODELS, request, self._transport.defaults.unary(parameters))
@@ -100,7 +101,7 @@ class Models:
             NotFoundError: There is no such model.
             AntiphonError: The call failed otherwise.
         """
-        request = model.GetModelRequest(name=name)
+        request = model.GetModelRequest(name=checks.string("name", name))
         response = self._transport.unary(methods.GET_MODEL, request, self._transport.defaults.unary(parameters))
         return response.model or model.Model()
 
@@ -117,16 +118,16 @@ class Health:
         Raises:
             AntiphonError: The call failed.
         """
-        request = health.CheckHealthRequest(components=list(components))
+        request = health.CheckHealthRequest(components=checks.strings("components", components))
         response = self._transport.unary(methods.CHECK_HEALTH, request, self._transport.defaults.unary(parameters))
         return response.report or health.HealthReport()
 
     def watch(self, *, interval_s: float | None = None, **parameters: Unpack[CallParameters]) -> ReportStream:
-        """Reports now and then whenever something changes, until it is left.
+        """Sends a report at once, and another whenever a status or a last error changes; ends after the report that the server drains.
 
         Args:
             interval_s: How often the components are looked at, 1 to 3,600; by default every 5 s.
             parameters: See `CallParameters`.
         """
-        request = health.WatchHealthRequest(interval=None if interval_s is None else timedelta(seconds=interval_s))
+        request = health.WatchHealthRequest(interval=checks.duration("interval_s", interval_s))
         return ReportStream(self._transport.stream(methods.WATCH_HEALTH, request, self._transport.defaults.stream(parameters)))

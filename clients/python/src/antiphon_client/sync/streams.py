@@ -24,7 +24,7 @@ ItemT = TypeVar("ItemT")
 
 
 class _ReleasingIterator(Generic[ItemT]):
-    """Iterates, and releases the call when it is dropped: that is how leaving an `for` by `break`, `return` or an error ends the call.
+    """Iterates, and releases the call when it is dropped: that is how leaving a `for` by `break`, `return` or an error ends the call.
 
     A loop holds the only reference to its iterator, so CPython drops it at once; `with` on the stream does not depend on that.
     """

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic
 import grpc
 
 from antiphon_client.errors import AntiphonError, CallCancelledError, error_from_status
-from antiphon_client.methods import Method, RequestT, ResponseT
+from antiphon_client.methods import CLOSED, Method, RequestT, ResponseT, encoded
 from antiphon_client.retry import RetrySchedule
 
 if TYPE_CHECKING:
@@ -31,11 +31,18 @@ class Transport:
         self._connection = connection
         self._lock = threading.Lock()
         self._channel: grpc.Channel | None = None
+        self._closed = False
 
     @property
     def channel(self) -> grpc.Channel:
-        """The channel; opened at its first use, connected at its first call."""
+        """The channel; opened at its first use, connected at its first call.
+
+        Raises:
+            RuntimeError: The client is closed.
+        """
         with self._lock:
+            if self._closed:
+                raise RuntimeError(CLOSED)
             if self._channel is None:
                 self._channel = _open_channel(self._connection)
             return self._channel
@@ -45,12 +52,16 @@ class Transport:
 
         Raises:
             AntiphonError: The call failed.
+            TypeError: The request cannot be encoded; nothing was sent.
+            RuntimeError: The client is closed.
         """
+        payload = encoded(request)
         schedule = _schedule(method, options)
-        call: Any = self.channel.unary_unary(method.path, request_serializer=bytes, response_deserializer=method.response_type.parse)
+        channel: Any = self.channel
+        call = channel.unary_unary(method.path, response_deserializer=method.response_type.parse)
         while True:
             try:
-                return _completed(call.future(request, timeout=schedule.remaining_s, metadata=options.metadata))
+                return _completed(call.future(payload, timeout=schedule.remaining_s, metadata=options.metadata))
             except grpc.RpcError as failure:
                 error = _typed(failure)
             wait_s = schedule.wait_before_retry_s(error)
@@ -59,13 +70,20 @@ class Transport:
             time.sleep(wait_s)
 
     def stream(self, method: Method[RequestT, ResponseT], request: RequestT, options: CallOptions) -> MessageStream[ResponseT]:
-        """Prepares a call that streams; it starts with the first `receive`."""
+        """Prepares a call that streams; it starts with the first `receive`.
+
+        Raises:
+            TypeError: The request cannot be encoded; nothing is sent.
+            RuntimeError: The client is closed.
+        """
+        if self._closed:
+            raise RuntimeError(CLOSED)
         return MessageStream(self, method, request, options)
 
     def close(self) -> None:
-        """Closes the channel; calls that still run are cancelled. The next call would open it anew."""
+        """Closes the channel; calls that still run are cancelled, and no other can be made."""
         with self._lock:
-            channel, self._channel = self._channel, None
+            channel, self._channel, self._closed = self._channel, None, True
         if channel is not None:
             channel.close()
 
@@ -76,7 +94,7 @@ class MessageStream(Generic[ResponseT]):
     def __init__(self, transport: Transport, method: Method[Any, ResponseT], request: Any, options: CallOptions) -> None:
         self._transport = transport
         self._method = method
-        self._request = request
+        self._payload = encoded(request)
         self._options = options
         self._schedule: RetrySchedule | None = None
         self._call: Any = None
@@ -119,10 +137,9 @@ class MessageStream(Generic[ResponseT]):
             self._call.cancel()
 
     def _start(self, timeout_s: float | None) -> Any:
-        call: Any = self._transport.channel.unary_stream(
-            self._method.path, request_serializer=bytes, response_deserializer=self._method.response_type.parse
-        )
-        return call(self._request, timeout=timeout_s, metadata=self._options.metadata)
+        channel: Any = self._transport.channel
+        call = channel.unary_stream(self._method.path, response_deserializer=self._method.response_type.parse)
+        return call(self._payload, timeout=timeout_s, metadata=self._options.metadata)
 
     def _retry_or_fail(self, schedule: RetrySchedule, failure: grpc.RpcError) -> None:
         error = _typed(failure)
