@@ -52,8 +52,10 @@ async def test_a_second_signal_ends_what_the_first_one_waits_for(tmp_path: Path)
     with real_server(tmp_path, "log: {level: warning}\nserver: {drain_grace_s: 60}\n") as server:
         async with AsyncClient(server.target) as client:
             stream = client.completions.stream(model="default", messages="Tell me a long story.", max_output_tokens=1000)
+            assert await stream.receive() is not None
+            for _ in range(2):
+                os.kill(server.pid, signal.SIGTERM)
+                await asyncio.sleep(0.1)
             with pytest.raises(UnavailableError) as caught:
-                async for _ in stream.text_stream():
-                    os.kill(server.pid, signal.SIGTERM)
-                    await asyncio.sleep(0.05)
+                await stream.final()
     assert "SERVER_DRAINING" == caught.value.reason

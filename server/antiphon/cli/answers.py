@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from antiphon.cli.keyboard import unheard_keyboard
-from antiphon_client import AntiphonError, Completion, CompletionStream, FinishReason, PartDelta
+from antiphon.cli.keyboard import interrupted_by, unheard_keyboard
+from antiphon_client import AntiphonError, CallCancelledError, Completion, CompletionStream, FinishReason, PartDelta
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -82,9 +82,9 @@ def show_rendered(stream: CompletionStream, console: Console, waiting: str = "â€
     """
     from rich.live import Live
 
-    begun, first_token_s, stopped, drawn = time.monotonic(), None, False, 0.0
+    begun, first_token_s, drawn = time.monotonic(), None, 0.0
     tail = _Tail(waiting)
-    with unheard_keyboard():
+    with unheard_keyboard(), interrupted_by(stream.cancel) as stopped:
         try:
             # Drawn by this thread alone: the thread of `auto_refresh` writes between a print and its cursor movements, and so erases lines above the answer.
             with stream, Live(tail, console=console, auto_refresh=False, transient=True) as display:
@@ -99,12 +99,13 @@ def show_rendered(stream: CompletionStream, console: Console, waiting: str = "â€
                     if time.monotonic() - drawn >= _REDRAWN_AFTER_S:
                         display.refresh()
                         drawn = time.monotonic()
-        except KeyboardInterrupt:
-            stopped = True
+        except CallCancelledError:
+            if not stopped.is_set():
+                raise
         finally:
             if tail.text.strip():
                 console.print(tail)
-    return Answer(stream.snapshot, first_token_s, stopped)
+    return Answer(stream.snapshot, first_token_s, stopped.is_set())
 
 
 def show_plain(stream: CompletionStream) -> Answer:

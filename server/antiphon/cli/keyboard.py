@@ -4,11 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
+
+
+@contextlib.contextmanager
+def interrupted_by(stop: Callable[[], None]) -> Generator[threading.Event]:
+    """Has Ctrl-C call `stop` instead of raising KeyboardInterrupt, which could rise in the midst of gRPC's own work and leave its channel stuck.
+
+    Yields:
+        An event that is set once Ctrl-C was pressed.
+    """
+    pressed = threading.Event()
+
+    def heed(_: int, __: object) -> None:
+        pressed.set()
+        # From a thread: the handler may have interrupted the very code that holds the locks which `stop` needs.
+        threading.Thread(target=stop, name="ctrl-c", daemon=True).start()
+
+    before = signal.signal(signal.SIGINT, heed)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

@@ -114,6 +114,7 @@ class MessageStream(Generic[ResponseT]):
         while self._failure is None:
             try:
                 self._call = self._call or self._start(schedule.remaining_s)
+                self._heed_cancel()
                 message = next(self._call)
             except StopIteration:
                 self._ended = True
@@ -134,6 +135,11 @@ class MessageStream(Generic[ResponseT]):
             return
         self._failure = CallCancelledError(grpc.StatusCode.CANCELLED, "the stream was left before its end")
         if self._call is not None:
+            self._call.cancel()
+
+    def _heed_cancel(self) -> None:
+        # Another thread may have cancelled while the call was made, and found none to cancel.
+        if self._failure is not None:
             self._call.cancel()
 
     def _start(self, timeout_s: float | None) -> Any:
