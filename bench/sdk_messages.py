@@ -1,21 +1,16 @@
-"""What this client's messages cost beside protobuf's own runtime: the same bytes, decoded and encoded by both, in one process.
+"""What the Python SDK's messages cost beside protobuf's own runtime: the same bytes, decoded and encoded by both, in one process.
 
-Run from the repository's root, where both sets of generated code are: `python clients/python/bench_messages.py`. Each figure is the least of several
+`python -m bench.sdk_messages` prints the table of the SDK's page. Each figure is the least of several
 rounds of CPU time, which is what the code costs when nothing else disturbs it; the two runtimes take turns, so that a busy machine disturbs both.
 """
 
-# ruff: noqa: INP001, T201  # a script that talks to a person
 from __future__ import annotations
 
 import gc
 import json
-import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "server"))
+from typing import TYPE_CHECKING, Any, cast
 
 from antiphon.api.completion.v1 import completion_service_pb2 as protobuf
 from antiphon.api.core.v1 import completion_pb2, event_pb2, message_pb2, tool_pb2, usage_pb2
@@ -89,11 +84,12 @@ def main() -> None:
         encoded = case.protobuf_message.SerializeToString()
         ours = case.client_type.parse(encoded)
         assert bytes(ours) == encoded, case.name
+        protobuf_type = cast("Any", type(case.protobuf_message))
         works: list[Callable[[], object]] = [
             ours.SerializeToString,
             case.protobuf_message.SerializeToString,
             lambda case=case, encoded=encoded: case.client_type.parse(encoded),
-            lambda case=case, encoded=encoded: type(case.protobuf_message).FromString(encoded),
+            lambda protobuf_type=protobuf_type, encoded=encoded: protobuf_type.FromString(encoded),
         ]
         figures = [min(times) for times in zip(*([cpu_us(work) for work in works] for _ in range(ROUNDS)), strict=True)]
         print(f"| {case.name} | {len(encoded)} | " + " | ".join(f"{figure:,.1f} us" for figure in figures) + " |")
