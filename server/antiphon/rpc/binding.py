@@ -77,7 +77,14 @@ class ContractHandlers(grpc.GenericRpcHandler):
             time_left_s=context.time_remaining(),
         )
 
-    async def _ended(self, handler: Handler, call: IncomingCall, send: Send) -> Status | None:
+    async def _serve(self, handler: Handler, call: IncomingCall, send: Send, context: Context) -> None:
+        """Counts a call in, runs it, and closes it with its status where it did not go well."""
+        with self._in_flight.entered() as draining:
+            status = status_of(DRAINING) if draining else await self._run(handler, call, send)
+            if status is not None:
+                await close_with(context, status)
+
+    async def _run(self, handler: Handler, call: IncomingCall, send: Send) -> Status | None:
         """Runs a call to its end; one that outlasts the drain's grace is told so."""
         try:
             return await guarded(handler, call, send)
@@ -96,10 +103,7 @@ class ContractHandlers(grpc.GenericRpcHandler):
                 reply = message.SerializeToString()
                 call.messages_sent += 1
 
-            with self._in_flight.entered() as draining:
-                status = status_of(DRAINING) if draining else await self._ended(handler, call, send)
-                if status is not None:
-                    await close_with(context, status)
+            await self._serve(handler, call, send, context)
             return reply
 
         return unary
@@ -112,10 +116,7 @@ class ContractHandlers(grpc.GenericRpcHandler):
                 await context.write(message.SerializeToString())
                 call.messages_sent += 1
 
-            with self._in_flight.entered() as draining:
-                status = status_of(DRAINING) if draining else await self._ended(handler, call, send)
-                if status is not None:
-                    await close_with(context, status)
+            await self._serve(handler, call, send, context)
 
         return stream
 
