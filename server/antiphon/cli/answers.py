@@ -84,7 +84,7 @@ def show_rendered(stream: CompletionStream, console: Console, waiting: str = "â€
 
     begun, first_token_s, drawn = time.monotonic(), None, 0.0
     tail = _Tail(waiting)
-    with unheard_keyboard(), interrupted_by(stream.cancel) as stopped:
+    with unheard_keyboard(), interrupted_by(stream.cancel) as interruption:
         try:
             # Drawn by this thread alone: the thread of `auto_refresh` writes between a print and its cursor movements, and so erases lines above the answer.
             with stream, Live(tail, console=console, auto_refresh=False, transient=True) as display:
@@ -100,12 +100,12 @@ def show_rendered(stream: CompletionStream, console: Console, waiting: str = "â€
                         display.refresh()
                         drawn = time.monotonic()
         except CallCancelledError:
-            if not stopped.is_set():
+            if not interruption.heard:
                 raise
         finally:
             if tail.text.strip():
                 console.print(tail)
-    return Answer(stream.snapshot, first_token_s, stopped.is_set())
+    return Answer(stream.snapshot, first_token_s, interruption.heard)
 
 
 def show_plain(stream: CompletionStream) -> Answer:

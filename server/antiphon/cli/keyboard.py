@@ -4,34 +4,53 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import signal
 import sys
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
 
+@dataclass(slots=True)
+class Interruption:
+    """Whether Ctrl-C was pressed."""
+
+    heard: bool = False
+
+
 @contextlib.contextmanager
-def interrupted_by(stop: Callable[[], None]) -> Generator[threading.Event]:
+def interrupted_by(stop: Callable[[], None]) -> Generator[Interruption]:
     """Has Ctrl-C call `stop` instead of raising KeyboardInterrupt, which could rise in the midst of gRPC's own work and leave its channel stuck.
 
     Yields:
-        An event that is set once Ctrl-C was pressed.
+        What tells afterwards whether Ctrl-C was pressed.
     """
-    pressed = threading.Event()
+    interruption = Interruption()
+    # The handler may interrupt the very code that holds the locks which `stop`, an event or a thread's start needs, so another thread calls `stop`, and
+    # is told by what may interrupt even itself.
+    presses: queue.SimpleQueue[signal.Signals | None] = queue.SimpleQueue()
 
     def heed(_: int, __: object) -> None:
-        pressed.set()
-        # From a thread: the handler may have interrupted the very code that holds the locks which `stop` needs.
-        threading.Thread(target=stop, name="ctrl-c", daemon=True).start()
+        interruption.heard = True
+        presses.put(signal.SIGINT)
 
+    def obey() -> None:
+        while presses.get():
+            stop()
+
+    listener = threading.Thread(target=obey, name="ctrl-c", daemon=True)
+    listener.start()
     before = signal.signal(signal.SIGINT, heed)
     try:
-        yield pressed
+        yield interruption
     finally:
         signal.signal(signal.SIGINT, before)
+        presses.put(None)
+        listener.join()
 
 
 @contextlib.contextmanager

@@ -7,14 +7,19 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
 from typing import Self
 
-# Makes the pseudo-terminal the process's controlling one, so that Ctrl-C is a signal, then becomes the program.
-_BECOME = """
-import fcntl, sys, termios
+from tests.support.tracing import UNTRACED_THREADS
+
+# Makes the pseudo-terminal the process's controlling one, so that Ctrl-C is a signal, then becomes the program. It tells where it stands when asked to.
+_BECOME = f"""
+{UNTRACED_THREADS}
+import faulthandler, fcntl, signal, sys, termios
+faulthandler.register(signal.SIGUSR1, all_threads=True)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from antiphon.cli.main import run
 sys.argv = ["antiphon", *sys.argv[1:]]
@@ -22,6 +27,7 @@ run()
 """
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[=>78])")
 _PATIENCE_S = 30.0
+_TELLING_S = 2.0
 
 CTRL_C = "\x03"
 CTRL_D = "\x04"
@@ -66,7 +72,8 @@ class Terminal:
         deadline = time.monotonic() + _PATIENCE_S
         while (found := self.shown.find(text, self._read_to)) == -1:
             if not self._read(deadline):
-                raise AssertionError(f"{text!r} was not shown; what was: {self.shown[self._read_to :]!r}")
+                shown = self.shown[self._read_to :]
+                raise AssertionError(f"{text!r} was not shown; what was: {shown!r}; the program stands at:\n{self._stacks()}")
         self._read_to = found + len(text)
         return self
 
@@ -83,6 +90,17 @@ class Terminal:
             self.process.kill()
         self.process.wait()
         os.close(self._master)
+
+    def _stacks(self) -> str:
+        """What each thread of the program is at."""
+        if self.process.poll() is not None:
+            return f"its end, exit code {self.process.returncode}"
+        shown = len(self.shown)
+        self.process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + _TELLING_S
+        while self._read(deadline):
+            pass
+        return self.shown[shown:]
 
     def _read(self, deadline: float) -> bool:
         ready, _, _ = select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))

@@ -18,9 +18,10 @@ from typer.testing import CliRunner, Result
 
 from antiphon.api.model.v1.model_service_pb2 import ListModelsResponse
 from antiphon.cli.main import app
+from tests.support.tracing import UNTRACED_THREADS
 from tests.unit.client.fake_server import Failure, FakeServer, Hang, completed, events, model, text_part
 
-PROGRAM = [sys.executable, "-c", "from antiphon.cli.main import run; run()"]
+PROGRAM = [sys.executable, "-c", f"{UNTRACED_THREADS}\nfrom antiphon.cli.main import run; run()"]
 
 
 def run(*arguments: str, piped: str = "") -> Result:

@@ -18,6 +18,7 @@ import pytest
 
 from antiphon.api.model.v1 import model_service_pb2 as model_pb
 from antiphon_client import AsyncClient, Client, client_version, contract
+from tests.support.tracing import untraced_threads
 from tests.unit.client.fake_server import FakeServer, Hang, model
 
 if TYPE_CHECKING:
@@ -156,15 +157,16 @@ def test_ctrl_c_ends_a_synchronous_call(server: FakeServer, blocking: Client, st
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
-    thread.start()
     call = (
         blocking.completions.stream(model="m", messages="Hi").final
         if streaming
         else partial(blocking.completions.create, model="m", messages="Hi")
     )
-    with pytest.raises(KeyboardInterrupt):
-        call()
-    thread.join()
+    with untraced_threads():
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            call()
+        thread.join()
     assert server.cancelled.wait(5)
     assert "Hello there" == blocking.completions.create(model="m", messages="Hi").text
 
