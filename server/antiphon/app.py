@@ -32,8 +32,8 @@ class Application:
     def __init__(self, config: Config, kinds: Mapping[str, ProviderType]) -> None:
         self._config = config
         self._open = AsyncExitStack()
-        self.engine = EmbeddedModelEngine(_engine_config(config))
-        self._providers = self._build_providers(kinds)
+        self.engine = build_engine(config)
+        self._providers = {name: build_provider(name, config, kinds, self.engine) for name in config.providers}
         catalog = ModelCatalog(self._providers, config.aliases)
         completions = CompletionService(
             catalog,
@@ -68,23 +68,28 @@ class Application:
         """Drains the calls in progress, then closes everything in reverse order."""
         await self._open.aclose()
 
-    def _build_providers(self, kinds: Mapping[str, ProviderType]) -> dict[str, ChatModel]:
-        tools = ProviderTools(open_endpoint=Endpoint, embedded_model=self.engine)
-        return {name: kinds[provider.type].build(name, provider.settings, tools) for name, provider in self._config.providers.items()}
-
     def _components(self) -> list[Component]:
         components = [Component(f"provider/{name}", provider.ping) for name, provider in self._providers.items()]
         components.append(Component("embedded_model", self.engine.ping, lambda: self.engine.phase is EnginePhase.IDLE))
         return components
 
 
-def _engine_config(config: Config) -> EmbeddedModelConfig:
+def build_engine(config: Config) -> EmbeddedModelEngine:
+    """Makes the engine beside the server; nothing is started before its first use."""
     section = config.embedded_model
-    return EmbeddedModelConfig(
-        gguf_path=section.weights,
-        model_name=section.name,
-        threads=section.threads,
-        parallel_slots=section.slots,
-        context_tokens=section.context_tokens,
-        start_timeout_s=section.start_timeout_s,
+    return EmbeddedModelEngine(
+        EmbeddedModelConfig(
+            gguf_path=section.weights,
+            model_name=section.name,
+            threads=section.threads,
+            parallel_slots=section.slots,
+            context_tokens=section.context_tokens,
+            start_timeout_s=section.start_timeout_s,
+        )
     )
+
+
+def build_provider(name: str, config: Config, kinds: Mapping[str, ProviderType], engine: EmbeddedModelEngine) -> ChatModel:
+    """Makes the adapter of one configured provider; nothing is connected yet."""
+    provider = config.providers[name]
+    return kinds[provider.type].build(name, provider.settings, ProviderTools(open_endpoint=Endpoint, embedded_model=engine))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from pathlib import Path
@@ -11,9 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from antiphon.config_problems import Problems, did_you_mean, nearest
+from antiphon.yaml_text import YamlTextError, parse
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from antiphon.config_problems import Place
 
 FILE_VARIABLE = "ANTIPHON_CONFIG"
 PREFIX = "ANTIPHON_"
@@ -21,10 +24,8 @@ PREFIX = "ANTIPHON_"
 CLIENT_VARIABLES = frozenset({FILE_VARIABLE, "ANTIPHON_TARGET", "ANTIPHON_API_KEY"})
 DEFAULT_FILE = Path("antiphon.yaml")
 
-# A file can name a value many times over: what is written in a few lines must not take the memory of millions.
-_MOST_VALUES = 100_000
-# What the YAML library raises where a value is not what its tag says, as in `!!bool maybe`.
-_CONSTRUCTION_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+# As POSIX has them; anything else that stands for a variable's name is more likely the secret itself.
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -154,15 +155,15 @@ class Config(BaseModel):
         dumped["providers"] = {
             name: {"type": provider.type, **provider.settings.model_dump(mode="json")} for name, provider in self.providers.items()
         }
-        return yaml.safe_dump(_masked(dumped), sort_keys=False)
+        return yaml.safe_dump(masked(dumped), sort_keys=False)
 
 
-def _masked(value: Any) -> Any:
+def masked(value: Any) -> Any:
     """Masks what an address can hide: a password before its host, and the values of its query."""
     if isinstance(value, dict):
-        return {key: _masked(item) for key, item in cast("dict[str, Any]", value).items()}
+        return {key: masked(item) for key, item in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        return [_masked(item) for item in cast("list[Any]", value)]
+        return [masked(item) for item in cast("list[Any]", value)]
     if isinstance(value, str) and "://" in value:
         value = re.sub(r"://[^/@]*@", "://**********@", value)
         return re.sub(r"([?&][^=&#]+)=[^&#]*", r"\1=**********", value)
@@ -178,47 +179,32 @@ def load(kinds: Mapping[str, ProviderKind], *, file: Path | None = None, environ
         environment: The variables to read; None means the process's own.
 
     Raises:
-        ConfigError: Something in it cannot be used; every problem is named.
+        ConfigError: Something in it cannot be used; every problem is named, and none that only follows from another.
     """
     variables = os.environ if environment is None else environment
-    chosen = file or _file_from(variables)
-    document = _read(chosen) if chosen else {}
-    problems = _overlay(document, variables)
-    document = cast("dict[str, Any]", _resolve(document, variables, "", problems))
-    if problems:
-        raise ConfigError(problems)
+    problems = Problems()
+    document, whole = _read(file or _file_from(variables), problems)
+    _overlay(document, variables, problems)
+    if not whole:
+        # What variables say of providers and aliases means something only beside what the file says of them.
+        document = {key: value for key, value in document.items() if key not in {"providers", "aliases"}}
+    document = {key: _resolve(value, variables, (key,), problems) for key, value in document.items()}
+    return _checked(document, kinds, problems)
+
+
+def _checked(document: dict[str, Any], kinds: Mapping[str, ProviderKind], problems: Problems) -> Config:
+    """Checks everything before it refuses anything."""
+    _check_types(document, kinds, problems)
+    raw: RawConfig | None = None
     try:
         raw = RawConfig.model_validate(document)
     except ValidationError as error:
-        raise ConfigError(_told(error, RawConfig, "")) from None
-    return _checked(raw, kinds)
-
-
-def _checked(raw: RawConfig, kinds: Mapping[str, ProviderKind]) -> Config:
-    problems: list[str] = []
-    providers: dict[str, Provider] = {}
-    for name, section in raw.providers.items():
-        kind = kinds.get(section.type)
-        if kind is None:
-            problems.append(f"providers.{name}.type: no provider of type {section.type!r} is installed{_nearest(section.type, kinds)}")
-            continue
-        try:
-            settings = kind.settings.model_validate(section.model_extra or {})
-        except ValidationError as error:
-            problems += _told(error, kind.settings, f"providers.{name}.")
-            continue
-        providers[name] = Provider(type=section.type, settings=settings)
-    aliases = dict(raw.aliases)
-    if "local" not in raw.providers and aliases == RawConfig.model_fields["aliases"].default:
-        aliases = {}
-    for alias, target in aliases.items():
-        provider, slash, _ = target.partition("/")
-        if not slash or provider not in raw.providers:
-            problems.append(
-                f"aliases.{alias}: {target!r} names no model of a configured provider; write provider/model{_nearest(provider, raw.providers)}"
-            )
-    if problems:
-        raise ConfigError(problems)
+        problems.add_refused(error, RawConfig, document)
+    _check_ports(document, problems)
+    providers = _checked_providers(document, kinds, problems)
+    aliases = _checked_aliases(document, problems)
+    if raw is None or problems.lines():
+        raise ConfigError(problems.lines())
     return Config(
         server=raw.server,
         completion=raw.completion,
@@ -229,69 +215,137 @@ def _checked(raw: RawConfig, kinds: Mapping[str, ProviderKind]) -> Config:
     )
 
 
+def _check_ports(document: dict[str, Any], problems: Problems) -> None:
+    try:
+        section = ServerSection.model_validate(document.get("server", {}))
+    except ValidationError:
+        return  # told where the whole was checked
+    if section.grpc_port == section.http_port != 0:
+        problems.add(("server", "http_port"), "is server.grpc_port, too; choose another, or 0 for any free one")
+
+
+def _check_types(document: dict[str, Any], kinds: Mapping[str, ProviderKind], problems: Problems) -> None:
+    """Looks for sections of providers that do not say their type."""
+    for name, section in _written(document, "providers").items():
+        if not isinstance(section, dict) or "type" in section:
+            continue
+        place: Place = ("providers", name)
+        keys = [key for key in cast("dict[Any, Any]", section) if isinstance(key, str)]
+        if near := nearest("type", keys, cutoff=0.7):
+            problems.add_unknown((*place, near), ["type"])
+        else:
+            problems.add_missing((*place, "type"), f"field required; there are {', '.join(sorted(kinds))}")
+
+
+def _checked_providers(document: dict[str, Any], kinds: Mapping[str, ProviderKind], problems: Problems) -> dict[str, Provider]:
+    """Checks each provider's own settings; what is no section of a provider has been told before."""
+    providers: dict[str, Provider] = {}
+    for name, section in _written(document, "providers").items():
+        if not isinstance(section, dict):
+            continue
+        own = dict(cast("dict[Any, Any]", section))
+        named = own.pop("type", None)
+        if not isinstance(named, str):
+            continue
+        place: Place = ("providers", name)
+        kind = kinds.get(named)
+        if kind is None:
+            hint = did_you_mean(nearest(named, kinds)) or f"; there are {', '.join(sorted(kinds))}"
+            problems.add((*place, "type"), f"no provider of type {named!r} is installed{hint}")
+            continue
+        try:
+            providers[name] = Provider(type=named, settings=kind.settings.model_validate(own))
+        except ValidationError as error:
+            problems.add_refused(error, kind.settings, own, place)
+        except Exception:
+            # A kind's own validator may not be made for what stands in place of a value.
+            if not problems.is_unresolved_within(place):
+                raise
+    return providers
+
+
+def _checked_aliases(document: dict[str, Any], problems: Problems) -> dict[str, str]:
+    providers = _written(document, "providers")
+    aliases = _written(document, "aliases")
+    if "local" not in providers and aliases == RawConfig.model_fields["aliases"].default:
+        return {}
+    if problems.is_at(("providers",)):
+        return aliases  # nobody knows which providers there are
+    fields = list(RawConfig.model_fields)
+    misspelled = [key for key in document if key not in fields and nearest(str(key), fields) == "providers"]
+    names = [name for key in ("providers", *misspelled) for name in _written(document, key) if isinstance(name, str)]
+    for alias, target in aliases.items():
+        if not isinstance(target, str):
+            continue
+        provider, _, model = target.partition("/")
+        near = nearest(provider, names)
+        if (model and provider in names) or problems.is_at(("providers", near)):
+            continue  # good, or right once another problem is mended
+        told = f"{target!r} names no model of a configured provider; write provider/model{did_you_mean(near)}"
+        problems.add(("aliases", alias), told)
+    return aliases
+
+
+def _written(document: dict[str, Any], key: str) -> dict[Any, Any]:
+    """Returns a mapping as it is written, or its default; nothing where something else stands there."""
+    if key not in document:
+        return RawConfig().model_dump()[key]
+    value: Any = document[key]
+    return cast("dict[Any, Any]", value) if isinstance(value, dict) else {}
+
+
 def _file_from(variables: Mapping[str, str]) -> Path | None:
     if named := variables.get(FILE_VARIABLE):
         return Path(named)
     return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path | None, problems: Problems) -> tuple[dict[str, Any], bool]:
+    """Returns what a file holds, and whether it could be read."""
+    if file is None:
+        return {}, True
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{file}: cannot be read: {error.strerror if isinstance(error, OSError) else 'not UTF-8'}"]) from None
-    except yaml.YAMLError as error:
-        raise ConfigError([f"{file}: is no YAML: {str(error).splitlines()[0]}"]) from None
-    except RecursionError:
-        raise ConfigError([f"{file}: is nested too deep"]) from None
-    except _CONSTRUCTION_ERRORS:
-        raise ConfigError([f"{file}: holds a value that its own tag or form does not allow, such as a date that is none"]) from None
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise ConfigError([f"{file}: must hold keys and values at its top level"])
-    if not _is_bounded(cast("object", document)):
-        raise ConfigError([f"{file}: holds more than {_MOST_VALUES} values, what it refers to by `*` included"])
-    return cast("dict[str, Any]", document)
+        document = parse(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        problems.tell(f"{file}: cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        problems.tell(f"{file}: cannot be read: not UTF-8")
+    except YamlTextError as error:
+        problems.tell(f"{file}: {error}")
+    except ValueError:
+        problems.tell(f"{str(file)!r}: cannot be read: no file can have this name")
+    else:
+        if document is None or isinstance(document, dict):
+            return cast("dict[str, Any]", document or {}), True
+        problems.tell(f"{file}: must hold keys and values at its top level")
+    return {}, False
 
 
-def _is_bounded(document: object) -> bool:
-    """Says whether a document is small enough to look at; one that holds itself never is."""
-    count = 0
-    waiting: list[object] = [document]
-    while waiting:
-        value = waiting.pop()
-        count += 1
-        if count > _MOST_VALUES:
-            return False
-        if isinstance(value, dict):
-            waiting += cast("dict[Any, Any]", value).values()
-        elif isinstance(value, list):
-            waiting += cast("list[Any]", value)
-    return True
-
-
-def _overlay(document: dict[str, Any], variables: Mapping[str, str]) -> list[str]:
-    """Puts `ANTIPHON_SECTION__KEY=value` over the file's values; returns what cannot be placed."""
-    problems: list[str] = []
+def _overlay(document: dict[str, Any], variables: Mapping[str, str], problems: Problems) -> None:
+    """Puts `ANTIPHON_SECTION__KEY=value` over the file's values."""
     for variable, text in sorted(variables.items()):
         if not variable.startswith(PREFIX) or variable in CLIENT_VARIABLES:
             continue
-        path = variable.removeprefix(PREFIX).lower().split("__")
+        path = tuple(variable.removeprefix(PREFIX).lower().split("__"))
         if path[0] not in RawConfig.model_fields or len(path) == 1:
             known = {f"{PREFIX}{section}__{key}".upper() for section, key in _scalar_keys()} | CLIENT_VARIABLES
-            problems.append(f"{variable}: no such setting{_nearest(variable, known)}")
+            problems.tell(f"{variable}: no such setting{did_you_mean(nearest(variable, known))}")
             continue
-        value = _value_of(text)
-        target: dict[str, Any] | None = document
-        for key in path[:-1]:
-            inner: Any = target.setdefault(key, {}) if target is not None else None
-            target = cast("dict[str, Any]", inner) if isinstance(inner, dict) else None
-        if target is None:
-            problems.append(f"{variable}: the file has no section there to put it into")
+        section = document
+        for depth, key in enumerate(path[:-1], start=1):
+            if key not in section:
+                problems.variables[path[:depth]] = variable
+            inner: Any = section.get(key, {})
+            if not isinstance(inner, dict):
+                problems.add_without_section(path[:depth], variable)
+                break
+            # A copy, because the file can name one section in two places.
+            copied = dict(cast("dict[str, Any]", inner))
+            section[key] = copied
+            section = copied
         else:
-            target[path[-1]] = value
-    return problems
+            section[path[-1]] = _value_of(text)
+            problems.variables[path] = variable
 
 
 def _value_of(text: str) -> Any:
@@ -302,10 +356,9 @@ def _value_of(text: str) -> Any:
     if not text.startswith(("[", "{")):
         return text
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, *_CONSTRUCTION_ERRORS):
+        return parse(text)
+    except YamlTextError:
         return text
-    return value if _is_bounded(value) else text
 
 
 def _scalar_keys() -> list[tuple[str, str]]:
@@ -317,48 +370,29 @@ def _scalar_keys() -> list[tuple[str, str]]:
     ]
 
 
-def _resolve(value: Any, variables: Mapping[str, str], place: str, problems: list[str]) -> Any:
+def _resolve(value: Any, variables: Mapping[str, str], place: Place, problems: Problems) -> Any:
     """Replaces `{env: NAME}` and `{file: PATH}` by what they point to, so that no secret has to stand in the file."""
     if isinstance(value, list):
-        return [_resolve(item, variables, f"{place}[{index}]", problems) for index, item in enumerate(cast("list[Any]", value))]
+        return [_resolve(item, variables, (*place, index), problems) for index, item in enumerate(cast("list[Any]", value))]
     if not isinstance(value, dict):
         return value
     mapping = cast("dict[Any, Any]", value)
-    if set(mapping) == {"env"} and isinstance(mapping["env"], str):
-        if mapping["env"] not in variables:
-            problems.append(f"{place}: the environment has no variable {mapping['env']!r}")
-        return variables.get(mapping["env"])
+    if set(mapping) == {"env"} and isinstance(name := mapping["env"], str):
+        if name in variables:
+            return variables[name]
+        if _VARIABLE_NAME.fullmatch(name):
+            return problems.add_unresolved(place, f"the environment has no variable {name!r}; set it")
+        return problems.add_unresolved(place, "what stands after `env` is no variable's name; write the name of the variable that holds it")
     if set(mapping) == {"file"} and isinstance(mapping["file"], str):
         try:
             return Path(mapping["file"]).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError, ValueError):
-            problems.append(f"{place}: the file {mapping['file']!r} cannot be read")
-            return None
-    return {key: _resolve(item, variables, f"{place}.{key}" if place else str(key), problems) for key, item in mapping.items()}
-
-
-def _told(error: ValidationError, model: type[BaseModel], prefix: str) -> list[str]:
-    problems: list[str] = []
-    for problem in error.errors(include_url=False, include_input=False):
-        place = prefix + ".".join(str(step) for step in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            known = _fields_at(model, problem["loc"][:-1])
-            problems.append(f"{place}: no such setting{_nearest(str(problem['loc'][-1]), known)}")
-        else:
-            problems.append(f"{place}: {problem['msg'][:1].lower()}{problem['msg'][1:]}")
-    return problems
-
-
-def _fields_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    current = model
-    for step in place:
-        field = current.model_fields.get(str(step))
-        annotation = field.annotation if field else None
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        current = next((one for one in candidates if isinstance(one, type) and issubclass(one, BaseModel)), current)
-    return list(current.model_fields)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {found[0]!r}?" if found else ""
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            why = (
+                error.strerror
+                if isinstance(error, OSError)
+                else "not UTF-8"
+                if isinstance(error, UnicodeDecodeError)
+                else "no name of a file"
+            )
+            return problems.add_unresolved(place, f"the file {mapping['file']!r} cannot be read: {why}")
+    return {key: _resolve(item, variables, (*place, key), problems) for key, item in mapping.items()}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import string
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr  # noqa: TC002  # a model's annotations are read when it is made
+from pydantic import BeforeValidator, SecretStr
 
 from antiphon.config import Config, ConfigError, RawConfig, load
 from antiphon.plugins import ProviderSettings, ProviderType, load_provider_types
@@ -29,6 +29,8 @@ class KeyedSettings(ProviderSettings):
     base_url: str = "https://example.com/v1"
     models: tuple[str, ...] = ()
     retries: int = 0
+    wait: int | bool | None = None
+    region: Annotated[str, BeforeValidator(str.strip)] = ""
 
 
 def build(name: str, section: KeyedSettings, tools: ProviderTools) -> ScriptedModel:
@@ -120,7 +122,9 @@ def test_what_is_shown_holds_no_secret_and_can_be_read_back(tmp_path: Path) -> N
     assert SECRET not in config.shown()
     assert SECRET not in repr(config)
     assert "acme/large" == yaml.safe_load(config.shown())["aliases"]["default"]
-    assert {"type", "api_key", "base_url", "models", "retries"} == set(yaml.safe_load(config.shown())["providers"]["acme"])
+    assert {"type", "api_key", "base_url", "models", "retries", "wait", "region"} == set(
+        yaml.safe_load(config.shown())["providers"]["acme"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -189,6 +193,166 @@ def test_a_bad_value_is_named_by_its_place(tmp_path: Path, document: Any, place:
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     told = problems(tmp_path, {"server": {"grpc_port": -1, "x": 1}, "log": {"level": "loud"}})
     assert 3 == len(told)
+
+
+FAR_FROM_GOOD: dict[str, Any] = {
+    "servre": {},
+    "server": {"grpc_port": "many", "grpc_prot": 1},
+    "log": {"level": "loud"},
+    "providers": {
+        "keyless": {"type": "keyed"},
+        "mistyped": {"type": "keyd", "api_key": {"env": "ABSENT"}},
+        "strict": {"type": "keyed", "api_key": {"file": "/nowhere/at/all"}, "retries": "often", "retires": 1},
+        "kindless": {"api_key": "x"},
+    },
+    "aliases": {"good": "keyless/large", "bad": "kyless/large", "number": 7},
+}
+
+
+def test_every_problem_is_told_in_one_pass(tmp_path: Path) -> None:
+    told = problems(tmp_path, FAR_FROM_GOOD, {"ANTIPHON_LOG__LEVLE": "info", "ANTIPHON_TARGT": "x"})
+    places = [
+        "ANTIPHON_TARGT",
+        "servre",
+        "server.grpc_port",
+        "server.grpc_prot",
+        "log.level",
+        "log.levle",
+        "providers.keyless.api_key",
+        "providers.mistyped.type",
+        "providers.mistyped.api_key",
+        "providers.strict.api_key",
+        "providers.strict.retries",
+        "providers.strict.retires",
+        "providers.kindless.type",
+        "aliases.bad",
+        "aliases.number",
+    ]
+    assert sorted(places) == sorted(problem.partition(":")[0] for problem in told)
+
+
+@pytest.mark.parametrize(
+    ("document", "environment", "only"),
+    [
+        # A value that is not there is neither missing nor of the wrong type, nor is what holds it.
+        ({"providers": {"acme": {"type": "keyed", "api_key": {"env": "ABSENT"}}}, "aliases": {}}, {}, "providers.acme.api_key"),
+        ({"server": {"grpc_port": {"env": "ABSENT"}}}, {}, "server.grpc_port"),
+        ({"server": {"env": "ABSENT"}}, {}, "server"),
+        ({"providers": {"acme": {"type": {"env": "ABSENT"}, "api_key": "x"}}, "aliases": {"a": "acme/m"}}, {}, "providers.acme.type"),
+        ({"providers": {"env": "ABSENT"}, "aliases": {"a": "acme/m"}}, {}, "providers"),
+        (
+            {"providers": {"acme": {"type": "keyed", "api_key": "x", "models": [{"env": "ABSENT"}]}}, "aliases": {}},
+            {},
+            "providers.acme.models[0]",
+        ),
+        (
+            {"providers": {"acme": {"type": "keyed", "api_key": "x", "region": {"env": "ABSENT"}}}, "aliases": {}},
+            {},
+            "providers.acme.region",
+        ),
+        # What is misspelled is not missing, too.
+        ({"providers": {"acme": {"type": "keyed", "api_kye": "x"}}, "aliases": {}}, {}, "providers.acme.api_kye"),
+        ({"providers": {"acme": {"tpye": "keyed", "api_key": "x"}}, "aliases": {"a": "acme/m"}}, {}, "providers.acme.tpye"),
+        ({"provider": {"acme": {"type": "keyed", "api_key": "x"}}, "aliases": {"a": "acme/m"}}, {}, "provider"),
+        (
+            {**GOOD, "provider": {"other": {"type": "keyed"}}, "aliases": {"a": "acme/m", "b": "other/m"}},
+            {},
+            "provider",
+        ),
+        ({**GOOD, "aliases": {"a": "acme/"}}, {}, "aliases.a"),
+        # An alias is right once its provider is.
+        ({"providers": {"acme": {"type": "keyd"}}, "aliases": {"a": "acme/m"}}, {}, "providers.acme.type"),
+        ({"providers": {"acme": {"type": "keyed"}}, "aliases": {"a": "acme/m"}}, {}, "providers.acme.api_key"),
+        ({"providers": {"Acme": {"type": "keyed", "api_key": "x"}}, "aliases": {"a": "acme/m"}}, {}, "providers.Acme"),
+        ({"providers": [], "aliases": {"a": "acme/m"}}, {}, "providers"),
+        ({"aliases": {"a": 7}}, {}, "aliases.a"),
+        # A variable has no place where the file has something else than a section.
+        ({"server": 5}, {"ANTIPHON_SERVER__HOST": "::1"}, "server"),
+        (GOOD, {"ANTIPHON_PROVIDERS__ACEM__API_KEY": "x"}, "providers.acem.type"),
+        # A union's members refuse the same value, each in its own words.
+        ({"providers": {"acme": {"type": "keyed", "api_key": "x", "wait": []}}, "aliases": {}}, {}, "providers.acme.wait"),
+        ({"server": {"grpc_port": 8080}}, {}, "server.http_port"),
+    ],
+)
+def test_what_only_follows_from_a_problem_is_not_told(tmp_path: Path, document: Any, environment: dict[str, str], only: str) -> None:
+    [problem] = problems(tmp_path, document, environment)
+    assert only == problem.partition(":")[0]
+
+
+def test_an_unknown_key_is_told_beside_its_missing_value(tmp_path: Path) -> None:
+    told = problems(tmp_path, {"log": {"levle": {"env": "ABSENT"}}})
+    expected = ["log.levle: no such setting; did you mean 'level'?", "log.levle: the environment has no variable 'ABSENT'; set it"]
+    assert expected == sorted(told)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ANTIPHON_SERVER__GRPC_PORT", "many"),
+        ("ANTIPHON_SERVER__GRPC_PROT", "1"),
+        ("ANTIPHON_PROVIDERS__ACME__MODELS", "[[]]"),
+        ("ANTIPHON_PROVIDERS__ACEM__API_KEY", "x"),
+        ("ANTIPHON_PROVIDERS__ACME__BASE_URL", "{env: ABSENT}"),
+        ("ANTIPHON_PROVIDERS__ACME__BASE_URL__X", "1"),
+        ("ANTIPHON_ALIASES__X", "acem/large"),
+    ],
+)
+def test_a_problem_of_a_variable_names_it(tmp_path: Path, variable: str, value: str) -> None:
+    document = {"providers": {"acme": {"type": "keyed", "api_key": SECRET, "base_url": "https://x"}}, "aliases": {}}
+    [problem] = problems(tmp_path, document, {variable: value})
+    assert variable in problem
+
+
+def test_a_variable_that_goes_into_a_shared_section_changes_only_its_own(tmp_path: Path) -> None:
+    text = "providers: {a: &a {type: keyed, api_key: x}, b: *a}\naliases: {}\n"
+    config = loaded(tmp_path, text, {"ANTIPHON_PROVIDERS__A__RETRIES": "3"})
+    assert (3, 0) == (config.providers["a"].settings.retries, config.providers["b"].settings.retries)
+
+
+def test_a_secret_in_place_of_a_variables_name_is_not_shown(tmp_path: Path) -> None:
+    [problem] = problems(tmp_path, {"providers": {"acme": {"type": "keyed", "api_key": {"env": SECRET}}}, "aliases": {}})
+    assert problem.startswith("providers.acme.api_key: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "what"),
+    [
+        ("a: [", 1, 5, "expected the node content"),
+        ("server:\n  host: x\n\tport: 1", 3, 1, "cannot start any token"),
+        ("log: {level: info}\nserver: a: b", 2, 10, "mapping values are not allowed here"),
+        ("a: 'x\nb: 1\n", 3, 1, "begins at line 1, column 4"),
+        ("server:\n  host: x\n port: 1", 3, 2, "expected <block end>"),
+        ("a: 1\nb: x\x00y\n", 2, 5, "special characters are not allowed"),
+        ("a: *missing", 1, 4, "undefined alias"),
+        ("a: 1\nb: !x y", 2, 4, "could not determine a constructor"),
+        ("a:\n  - 2026-99-99", 2, 5, "form does not allow"),
+        ("a: {b: !!bool maybe}", 1, 8, "form does not allow"),
+        ("a: 1\n---\nb: 2", 2, 1, "found another document"),
+    ],
+)
+def test_what_is_no_yaml_is_told_by_line_and_column(tmp_path: Path, text: str, line: int, column: int, what: str) -> None:
+    [problem] = problems(tmp_path, text)
+    assert problem.startswith(f"{tmp_path / 'antiphon.yaml'}: is no YAML at line {line}, column {column}: ")
+    assert what in problem
+    assert problem.isprintable()
+
+
+@pytest.mark.parametrize(
+    "value", [f"!{SECRET}", f"*{SECRET}", f"!{SECRET}!x y", f"&{SECRET} 1, b: &{SECRET} 2", f'"\\{SECRET}', f"@{SECRET}"]
+)
+def test_a_secret_that_is_no_yaml_is_not_shown(tmp_path: Path, value: str) -> None:
+    assert all("0123456789" not in problem for problem in problems(tmp_path, f"a: {{api_key: {value}}}"))
+
+
+def test_variables_are_checked_beside_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    environment = {
+        "ANTIPHON_SERVER__GRPC_PORT": "many",
+        "ANTIPHON_LOG__LEVLE": "info",
+        "ANTIPHON_PROVIDERS__ACME__API_KEY": "for a provider of the file",
+        "ANTIPHON_ALIASES__X": "acme/large",
+    }
+    told = problems(tmp_path, "a: [", environment)
+    assert ["antiphon.yaml", "log.levle", "server.grpc_port"] == sorted(one.partition(":")[0].rpartition("/")[2] for one in told)
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,17 @@ import typer
 
 from antiphon.cli.findings import Finding, Verdict
 from antiphon.cli.machine_checks import check_disk, check_embedded_model, check_memory, check_ports, check_python, check_terminal
+from antiphon.cli.provider_checks import check_providers
 from antiphon.cli.server_checks import answers_at, check_server
 from antiphon.config import ConfigError, load
 from antiphon.plugins import load_provider_types
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from antiphon.config import Config
+    from antiphon.plugins import ProviderType
 
 _MARKS = {Verdict.WORKS: ("ok", "green"), Verdict.NOTE: ("note", "yellow"), Verdict.BROKEN: ("broken", "red")}
 
@@ -48,17 +51,19 @@ def examine(config_file: Path | None, target: str | None, *, as_json: bool) -> i
 
 
 def _findings(config_file: Path | None, target: str | None) -> list[Finding]:
-    config, findings = _configuration(config_file)
+    kinds = load_provider_types()
+    config, findings = _configuration(config_file, kinds)
     findings = [check_python(), *findings]
     if config is not None:
         findings += [check_embedded_model(config), check_memory(config)]
         findings += check_ports(config, answers_at)
+        findings += check_providers(config, kinds)
     return [*findings, check_disk(), check_terminal(), *check_server(target)]
 
 
-def _configuration(file: Path | None) -> tuple[Config | None, list[Finding]]:
+def _configuration(file: Path | None, kinds: Mapping[str, ProviderType]) -> tuple[Config | None, list[Finding]]:
     try:
-        config = load(load_provider_types(), file=file)
+        config = load(kinds, file=file)
     except ConfigError as error:
         mend = "correct it; `antiphon config check` looks again"
         return None, [Finding("configuration", Verdict.BROKEN, problem, mend) for problem in error.problems]

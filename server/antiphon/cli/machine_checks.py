@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
-import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antiphon.cli.findings import Finding, Verdict
+from antiphon.cli.listening import ports_of
 from antiphon.embedded.model_config import locate_model_files
 from antiphon.embedded.model_errors import EmbeddedModelError
 
@@ -72,27 +71,23 @@ def check_ports(config: Config, answers_at: Callable[[str], bool]) -> Iterator[F
         config: The configuration.
         answers_at: Whether an Antiphon server answers at a target.
     """
-    section = config.server
     answers = False
-    for name, port in (("gRPC port", section.grpc_port), ("HTTP port", section.http_port)):
-        if port == 0:
-            yield Finding(name, Verdict.WORKS, "any free one")
-            continue
-        problem = _bind_problem(section.host, port)
-        place = f"{section.host}:{port}"
-        key = name.split()[0].lower()
-        mend = f"end what has it, or set server.{key}_port (ANTIPHON_SERVER__{key.upper()}_PORT)"
-        if problem is None:
-            yield Finding(name, Verdict.WORKS, f"{place} is free")
-        elif problem != errno.EADDRINUSE:
-            yield Finding(name, Verdict.BROKEN, f"{place}: {errno.errorcode.get(problem, problem)}", mend)
-        elif port == section.grpc_port and (answers := answers_at(_reached_at(section.host, port))):
-            yield Finding(name, Verdict.WORKS, f"{place} is taken by the Antiphon server that answers there")
+    for port in ports_of(config.server):
+        subject = f"{port.name} port"
+        problem = port.problem()
+        if port.number == 0 and problem is None:
+            yield Finding(subject, Verdict.WORKS, "any free one")
+        elif problem is None:
+            yield Finding(subject, Verdict.WORKS, f"{port.place} is free")
+        elif not problem.taken:
+            yield Finding(subject, Verdict.BROKEN, f"{problem.place}: {problem.told}", problem.mend)
+        elif port.name == "gRPC" and (answers := answers_at(_reached_at(config.server.host, port.number))):
+            yield Finding(subject, Verdict.WORKS, f"{port.place} is taken by the Antiphon server that answers there")
         elif answers:
             # Its HTTP side says no name; who has the one port of this configuration has the other.
-            yield Finding(name, Verdict.WORKS, f"{place} is taken, by the same server as far as can be seen")
+            yield Finding(subject, Verdict.WORKS, f"{port.place} is taken, by the same server as far as can be seen")
         else:
-            yield Finding(name, Verdict.BROKEN, f"{place} is taken by another program", mend)
+            yield Finding(subject, Verdict.BROKEN, f"{port.place} is taken by another program", problem.mend)
 
 
 def check_terminal() -> Finding:
@@ -120,19 +115,6 @@ def _reached_at(host: str, port: int) -> str:
     """The target at which this machine reaches what listens there."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not listened at
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _bind_problem(host: str, port: int) -> int | None:
-    """The error number of an attempt to listen there; None where it worked."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As the server does, which need not wait for connections of an earlier one to time out.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return error.errno
-    return None
 
 
 def _megabytes(size_bytes: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from antiphon.app import Application
 from antiphon.cli.exits import EXIT_CONFIG, EXIT_OK, EXIT_PORT, loaded
+from antiphon.cli.listening import ports_of
 from antiphon.config import ServerSection
 from antiphon.telemetry.log_writer import LogWriter
 from antiphon.telemetry.logs import configure_logs, logger
@@ -31,6 +32,10 @@ def serve(file: Path | None) -> int:
     if found is None:
         return EXIT_CONFIG
     config, kinds = found
+    # Looked at first: the start ends at the first port that it cannot have, and the gRPC runtime writes a line of its own.
+    if problems := _port_problems(config.server):
+        print(problems, file=sys.stderr)
+        return EXIT_PORT
     writer = LogWriter()
     configure_logs(config.log, writer)
     try:
@@ -54,12 +59,8 @@ async def _run(config: Config, kinds: Mapping[str, ProviderType]) -> int:
     try:
         await application.start()
     except OSError as error:
-        host, ports = config.server.host, (config.server.grpc_port, config.server.http_port)
-        print(
-            f"cannot listen on {host} ports {ports[0]} (gRPC) and {ports[1]} (HTTP): {error}\n"
-            "Another program has one of them. Choose others: ANTIPHON_SERVER__GRPC_PORT=0 ANTIPHON_SERVER__HTTP_PORT=0 antiphon serve",
-            file=sys.stderr,
-        )
+        # A port went between the look at it and the start, or has come back since.
+        print(_port_problems(config.server) or f"antiphon: cannot listen: {error}\n  -> start it again", file=sys.stderr)
         return EXIT_PORT
     _greet(application, config)
     # What is here now stays: the collector need not walk it again, nor run for every few hundred events of a stream.
@@ -78,6 +79,12 @@ async def _run(config: Config, kinds: Mapping[str, ProviderType]) -> int:
 async def _hurry(application: Application, hurry: asyncio.Event) -> None:
     await hurry.wait()
     await application.rpc.hurry()
+
+
+def _port_problems(section: ServerSection) -> str:
+    """Says which ports cannot be had, and what changes them; nothing where all can."""
+    problems = dict.fromkeys(problem for port in ports_of(section) if (problem := port.problem()))
+    return "\n".join(f"antiphon: cannot listen on {one.place}: {one.told}\n  -> {one.mend}" for one in problems)
 
 
 def _greet(application: Application, config: Config) -> None:

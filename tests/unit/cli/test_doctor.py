@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -14,21 +15,41 @@ from antiphon.api.health.v1.health_service_pb2 import CheckHealthResponse, Compo
 from antiphon.cli import machine_checks
 from antiphon.cli.main import app
 from antiphon.embedded.model_errors import EmbeddedModelUnavailable
+from tests.simulators.openai import OpenAISimulator
+from tests.unit.cli.simulated import simulated
 from tests.unit.client.fake_server import Failure, FakeServer, component, report
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
 FREE_PORTS = "server: {grpc_port: 0, http_port: 0}\n"
-REMOTE = "providers: {acme: {type: openai, base_url: 'http://127.0.0.1:1/v1'}}\n"
+REMOTE = "providers: {acme: {type: openai, base_url: '${PROVIDER}'}}\n"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The file that the doctor reads."""
+
+    file: Path
+    provider: str
+
+    def write_text(self, text: str) -> None:
+        self.file.write_text(text.replace("${PROVIDER}", self.provider), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def provider() -> Generator[OpenAISimulator, None, None]:
+    with simulated(OpenAISimulator(api_key=None)) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
-def configuration(tmp_path: Path) -> Path:
+def configuration(tmp_path: Path, provider: OpenAISimulator) -> Configuration:
     """A configuration that needs nothing of this machine."""
-    file = tmp_path / "antiphon.yaml"
-    file.write_text(FREE_PORTS + REMOTE, encoding="utf-8")
-    return file
+    written = Configuration(tmp_path / "antiphon.yaml", provider.base_url)
+    written.write_text(FREE_PORTS + REMOTE)
+    return written
 
 
 def examine(*arguments: str) -> tuple[int, dict[str, dict[str, str]]]:
@@ -98,13 +119,13 @@ def _server_verdict() -> tuple[int, str]:
     return exit_code, findings["server"]["verdict"]
 
 
-def test_a_taken_port_is_broken_unless_an_antiphon_server_answers_there(server: FakeServer, configuration: Path) -> None:
-    configuration.write_text(f"server: {{grpc_port: {server.port}, http_port: 0}}\n{REMOTE}", encoding="utf-8")
+def test_a_taken_port_is_broken_unless_an_antiphon_server_answers_there(server: FakeServer, configuration: Configuration) -> None:
+    configuration.write_text(f"server: {{grpc_port: {server.port}, http_port: 0}}\n{REMOTE}")
     finding = examine()[1]["gRPC port"]
     assert ("works", f"127.0.0.1:{server.port} is taken by the Antiphon server that answers there") == (finding["verdict"], finding["told"])
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        configuration.write_text(f"server: {{grpc_port: {port}, http_port: 0}}\n{REMOTE}", encoding="utf-8")
+        configuration.write_text(f"server: {{grpc_port: {port}, http_port: 0}}\n{REMOTE}")
         exit_code, findings = examine()
     assert (1, "broken") == (exit_code, findings["gRPC port"]["verdict"])
     assert f"127.0.0.1:{port} is taken by another program" == findings["gRPC port"]["told"]
@@ -121,12 +142,14 @@ def test_what_the_server_says_is_told_apart(server: FakeServer) -> None:
 
 
 @pytest.mark.parametrize(("weights", "advised"), [("", True), ("embedded_model: {weights: /no/such.gguf}\n", False)])
-def test_only_packaged_weights_are_installed(configuration: Path, monkeypatch: pytest.MonkeyPatch, weights: str, *, advised: bool) -> None:
+def test_only_packaged_weights_are_installed(
+    configuration: Configuration, monkeypatch: pytest.MonkeyPatch, weights: str, *, advised: bool
+) -> None:
     def missing(path: Path | None) -> None:
         raise EmbeddedModelUnavailable(f"no weights at {path}")
 
     monkeypatch.setattr(machine_checks, "locate_model_files", missing)
-    configuration.write_text(FREE_PORTS + weights, encoding="utf-8")
+    configuration.write_text(FREE_PORTS + weights)
     mend = examine("--target", "127.0.0.1:1")[1]["embedded model"]["mend"]
     assert advised is ("make run" in mend)
     assert advised is not ("embedded_model.weights" in mend)
@@ -134,20 +157,20 @@ def test_only_packaged_weights_are_installed(configuration: Path, monkeypatch: p
 
 @pytest.mark.parametrize(("providers", "outcome"), [("", (1, "broken")), (REMOTE, (0, "note"))])
 def test_missing_weights_matter_where_the_embedded_model_is_used(
-    server: FakeServer, configuration: Path, monkeypatch: pytest.MonkeyPatch, providers: str, outcome: tuple[int, str]
+    server: FakeServer, configuration: Configuration, monkeypatch: pytest.MonkeyPatch, providers: str, outcome: tuple[int, str]
 ) -> None:
     def missing(path: Path | None) -> None:
         raise EmbeddedModelUnavailable(f"no weights at {path}")
 
     monkeypatch.setattr(machine_checks, "locate_model_files", missing)
-    configuration.write_text(FREE_PORTS + providers, encoding="utf-8")
+    configuration.write_text(FREE_PORTS + providers)
     exit_code, findings = examine()
     assert outcome == (exit_code, findings["embedded model"]["verdict"])
     assert 1 == len(server.calls)
 
 
-def test_a_configuration_that_cannot_be_used_is_broken(server: FakeServer, configuration: Path) -> None:
-    configuration.write_text("servre: {}\n", encoding="utf-8")
+def test_a_configuration_that_cannot_be_used_is_broken(server: FakeServer, configuration: Configuration) -> None:
+    configuration.write_text("servre: {}\n")
     exit_code, findings = examine()
     assert (1, "broken") == (exit_code, findings["configuration"]["verdict"])
     assert "servre" in findings["configuration"]["told"]
@@ -155,10 +178,10 @@ def test_a_configuration_that_cannot_be_used_is_broken(server: FakeServer, confi
 
 
 def test_little_memory_is_noted_where_the_embedded_model_is_used(
-    server: FakeServer, configuration: Path, monkeypatch: pytest.MonkeyPatch
+    server: FakeServer, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine_checks, "_available_memory_bytes", lambda: 100 * 2**20)
-    configuration.write_text(FREE_PORTS, encoding="utf-8")
+    configuration.write_text(FREE_PORTS)
     finding = examine()[1]["memory"]
     assert ("note", "100 MB free") == (finding["verdict"], finding["told"])
     assert 1 == len(server.calls)
