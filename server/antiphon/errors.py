@@ -13,7 +13,7 @@ The status code of each reason is decided in one place, `antiphon.rpc.status`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from antiphon.api.core.v1 import error_pb2
 
@@ -73,6 +73,30 @@ class AntiphonError(Exception):
 
 class InvalidRequestError(AntiphonError):
     """The request cannot be served as it is; the caller must change it."""
+
+    @classmethod
+    def at(
+        cls,
+        reason: error_pb2.ErrorReason,
+        field: str,
+        description: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        rule: str = "",
+        message: str | None = None,
+    ) -> Self:
+        """Makes the refusal of one field.
+
+        Args:
+            reason: Why it is refused.
+            field: The field's path from the request, as in `spec.messages[2].role`.
+            description: What is wrong with it, and what would be right.
+            metadata: Facts beside the message.
+            rule: The rule's identifier, where the rule has one.
+            message: What the caller reads; the field and the description, unless given.
+        """
+        violation = FieldViolation(field, description, rule)
+        return cls(reason, message or f"{field}: {description}", metadata=metadata, violations=(violation,))
 
 
 class NotFoundError(AntiphonError):

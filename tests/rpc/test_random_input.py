@@ -20,6 +20,7 @@ from antiphon.api.model.v1 import model_service_pb2 as model_api
 from antiphon.errors import Reason
 from antiphon.rpc.status import CODES
 from tests.support.faker import MessageFaker
+from tests.support.leaks import start_loop_threads
 from tests.support.scripted import ScriptedModel, scripted_kinds
 from tests.support.serving import COMPLETION, Failure, ServerUnderTest, failure_of, serving
 
@@ -87,7 +88,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Generator[House]:
     with asyncio.Runner() as runner:
         context = running()
         server = runner.run(context.__aenter__())
-        runner.run(asyncio.to_thread(bool))  # the loop's first worker thread stays, and is there before a test looks
+        runner.run(start_loop_threads())
         yield House(runner, server, model)
         runner.run(context.__aexit__(None, None, None))
 

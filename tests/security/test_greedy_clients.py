@@ -17,10 +17,11 @@ from antiphon.api.core.v1.completion_pb2 import CompletionSpec
 from antiphon.api.core.v1.event_pb2 import Event, PartDelta
 from antiphon.api.core.v1.message_pb2 import Message, Part, Role
 from antiphon.api.core.v1.tool_pb2 import Tool
-from tests.support.leaks import resident_bytes
+from tests.support.leaks import resident_bytes, start_loop_threads
 from tests.support.raw_http2 import RST_STREAM, RawConnection, frame
 from tests.support.scripted import ScriptedModel, scripted_kinds, text_events
 from tests.support.serving import COMPLETION, ServerUnderTest, failure_of, serving
+from tests.support.wire_bytes import field
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -39,6 +40,7 @@ def model() -> ScriptedModel:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> AsyncGenerator[ServerUnderTest, None]:
+    await start_loop_threads()
     settings = {"providers": {"scripted": {"type": "scripted"}}, "aliases": {"default": "scripted/alpha"}}
     async with serving(tmp_path_factory.mktemp("greedy"), settings, scripted_kinds(model)) as running:
         await running.channel.channel_ready()
@@ -48,19 +50,6 @@ async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel)
 @pytest.fixture(autouse=True)
 def plain(model: ScriptedModel) -> None:
     model.script = text_events("a")
-
-
-def field(number: int, payload: bytes) -> bytes:
-    """Encodes a length-delimited field."""
-    return varint(number << 3 | 2) + varint(len(payload)) + payload
-
-
-def varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 127:
-        encoded.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*encoded, number])
 
 
 def body(*fields: bytes) -> bytes:

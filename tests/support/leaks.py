@@ -8,12 +8,14 @@ import os
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 _DESCRIPTORS = Path("/proc/self/fd")
 _SETTLING_S = 3.0
 _STEP_S = 0.01
+_LOOP_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,13 @@ async def left_tasks(before: set[asyncio.Task[object]]) -> list[str]:
         await asyncio.sleep(_STEP_S)
         left = asyncio.all_tasks() - allowed
     return [repr(task) for task in left]
+
+
+async def start_loop_threads() -> None:
+    """Starts the threads that this loop lends its work to. They end with the loop: where a module's tests share one, no test may seem to have left them."""
+    together = threading.Barrier(_LOOP_THREADS)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_LOOP_THREADS))
+    await asyncio.gather(*(asyncio.to_thread(together.wait, _SETTLING_S) for _ in range(_LOOP_THREADS)))
 
 
 def resident_bytes() -> int:

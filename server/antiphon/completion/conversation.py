@@ -10,7 +10,7 @@ import orjson
 from antiphon.api.core.v1.message_pb2 import ROLE_ASSISTANT, ROLE_SYSTEM, ROLE_TOOL, ROLE_USER, Role
 from antiphon.completion.json_text import parsed
 from antiphon.completion.media import signature_mismatch
-from antiphon.errors import FieldViolation, InvalidRequestError, Reason
+from antiphon.errors import InvalidRequestError, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ def check_conversation(messages: Sequence[Message]) -> None:
         InvalidRequestError: The first thing that cannot be, with its field path.
     """
     if not messages:
-        raise _refused(Reason.ERROR_REASON_EMPTY_CONVERSATION, "spec.messages", "a conversation needs at least one message")
+        raise InvalidRequestError.at(Reason.ERROR_REASON_EMPTY_CONVERSATION, "spec.messages", "a conversation needs at least one message")
     open_calls: dict[str, str] = {}
     seen_calls: set[str] = set()
     previous = ROLE_SYSTEM
@@ -53,7 +53,7 @@ def check_conversation(messages: Sequence[Message]) -> None:
     if open_calls:
         _refuse_unanswered(open_calls)
     if previous not in {ROLE_USER, ROLE_TOOL}:
-        raise _refused(
+        raise InvalidRequestError.at(
             Reason.ERROR_REASON_INVALID_ROLE_ORDER,
             f"spec.messages[{len(messages) - 1}].role",
             "a conversation ends with a user's or a tool's message",
@@ -74,7 +74,7 @@ async def check_arguments(messages: Sequence[Message]) -> None:
                 continue
             arguments = part.tool_call.arguments
             if not _is_object(arguments):
-                raise _refused(
+                raise InvalidRequestError.at(
                     Reason.ERROR_REASON_INVALID_TOOL_ARGUMENTS,
                     f"spec.messages[{index}].parts[{number}].tool_call.arguments",
                     "the arguments must be the text of a JSON object",
@@ -92,14 +92,14 @@ def _is_object(text: str) -> bool:
 
 def _check_turn(message: Message, previous: int, place: str) -> None:
     if message.role == ROLE_SYSTEM and previous != ROLE_SYSTEM:
-        raise _refused(Reason.ERROR_REASON_INVALID_ROLE_ORDER, f"{place}.role", "system messages stand before all others")
+        raise InvalidRequestError.at(Reason.ERROR_REASON_INVALID_ROLE_ORDER, f"{place}.role", "system messages stand before all others")
 
 
 def _check_part(part: Part, message: Message, open_calls: dict[str, str], seen: set[str], place: str) -> None:
     kind = part.WhichOneof("content")
     if kind == "tool_result" and message.role == ROLE_TOOL:
         if open_calls.pop(part.tool_result.call_id, None) is None:
-            raise _refused(
+            raise InvalidRequestError.at(
                 Reason.ERROR_REASON_TOOL_RESULT_WITHOUT_CALL,
                 f"{place}.tool_result.call_id",
                 f"no open tool call is named {part.tool_result.call_id!r}",
@@ -109,7 +109,9 @@ def _check_part(part: Part, message: Message, open_calls: dict[str, str], seen: 
         return
     if kind not in _ALLOWED[message.role]:
         role = Role.Name(message.role).removeprefix("ROLE_").lower()
-        raise _refused(Reason.ERROR_REASON_INVALID_ROLE_ORDER, f"{place}.{kind}", f"a message of role {role!r} cannot hold {kind!r}")
+        raise InvalidRequestError.at(
+            Reason.ERROR_REASON_INVALID_ROLE_ORDER, f"{place}.{kind}", f"a message of role {role!r} cannot hold {kind!r}"
+        )
     if kind == "tool_call":
         _check_call(part.tool_call, seen, place)
         open_calls[part.tool_call.call_id] = place
@@ -119,26 +121,22 @@ def _check_part(part: Part, message: Message, open_calls: dict[str, str], seen: 
 
 def _check_call(call: ToolCall, seen: set[str], place: str) -> None:
     if call.call_id in seen:
-        raise _refused(
-            Reason.ERROR_REASON_INVALID_FIELD, f"{place}.tool_call.call_id", f"{call.call_id!r} names an earlier tool call", "unique"
+        raise InvalidRequestError.at(
+            Reason.ERROR_REASON_INVALID_FIELD, f"{place}.tool_call.call_id", f"{call.call_id!r} names an earlier tool call", rule="unique"
         )
 
 
 def _check_blob(part: Part, place: str) -> None:
     if part.HasField("blob") and (found := signature_mismatch(part.blob.media_type, part.blob.data)):
-        raise _refused(
+        raise InvalidRequestError.at(
             Reason.ERROR_REASON_MEDIA_TYPE_MISMATCH, f"{place}.blob.media_type", f"the bytes are {found}, not {part.blob.media_type!r}"
         )
 
 
 def _refuse_unanswered(open_calls: dict[str, str]) -> None:
     call_id, place = next(iter(open_calls.items()))
-    raise _refused(
+    raise InvalidRequestError.at(
         Reason.ERROR_REASON_TOOL_CALL_WITHOUT_RESULT,
         f"{place}.tool_call.call_id",
         f"the tool call {call_id!r} has no result before the turn ends",
     )
-
-
-def _refused(reason: Reason, field: str, description: str, rule: str = "") -> InvalidRequestError:
-    return InvalidRequestError(reason, f"{field}: {description}", violations=[FieldViolation(field, description, rule)])

@@ -113,13 +113,11 @@ def _check_tools(spec: CompletionSpec) -> None:
 def _check_limit(spec: CompletionSpec, model: pb.Model) -> None:
     limit = model.max_output_tokens or model.context_window_tokens
     if limit and spec.sampling.max_output_tokens > limit:
-        field = "spec.sampling.max_output_tokens"
-        description = f"the model {model.name!r} writes at most {limit} tokens"
-        raise InvalidRequestError(
+        raise InvalidRequestError.at(
             Reason.ERROR_REASON_LIMIT_EXCEEDED,
-            f"{field}: {description}",
+            "spec.sampling.max_output_tokens",
+            f"the model {model.name!r} writes at most {limit} tokens",
             metadata={"model": model.name, "limit": str(limit)},
-            violations=[FieldViolation(field, description)],
         )
 
 
@@ -129,12 +127,11 @@ def _check_content(spec: CompletionSpec, model: pb.Model, capabilities: frozense
             for place, one in _flattened(part, f"spec.messages[{index}].parts[{number}]"):
                 needed = _needed(one)
                 if needed is not None and needed not in capabilities:
-                    description = f"the model {model.name!r} cannot take this kind of content"
-                    raise InvalidRequestError(
+                    raise InvalidRequestError.at(
                         Reason.ERROR_REASON_UNSUPPORTED_CONTENT,
-                        f"{place}: {description}",
+                        place,
+                        f"the model {model.name!r} cannot take this kind of content",
                         metadata={"model": model.name},
-                        violations=[FieldViolation(place, description)],
                     )
 
 
@@ -157,6 +154,4 @@ def _needed(part: Part) -> pb.Capability | None:
 
 
 def _choice_refused(field: str, description: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        Reason.ERROR_REASON_INVALID_TOOL_CHOICE, f"{field}: {description}", violations=[FieldViolation(field, description)]
-    )
+    return InvalidRequestError.at(Reason.ERROR_REASON_INVALID_TOOL_CHOICE, field, description)

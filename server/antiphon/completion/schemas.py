@@ -11,7 +11,7 @@ import jsonschema_rs
 import orjson
 
 from antiphon.completion.json_text import parsed
-from antiphon.errors import FieldViolation, InvalidRequestError, Reason
+from antiphon.errors import InvalidRequestError, Reason
 
 # Compiling a schema of this size takes about a millisecond; after a longer one the event loop gets its turn: a request can hold many. A thread would
 # not help, because the library keeps the interpreter's lock.
@@ -52,9 +52,7 @@ class SchemaChecker:
         if len(data) > _INLINE_BYTES:
             await asyncio.sleep(0)
         if problem:
-            raise InvalidRequestError(
-                Reason.ERROR_REASON_INVALID_JSON_SCHEMA, f"{field}: {problem}", violations=[FieldViolation(field, problem)]
-            )
+            raise InvalidRequestError.at(Reason.ERROR_REASON_INVALID_JSON_SCHEMA, field, problem)
         self._good[digest] = None
         if len(self._good) > _REMEMBERED:
             self._good.popitem(last=False)

@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
-from antiphon.errors import FieldViolation, InvalidRequestError, Reason
+from antiphon.errors import InvalidRequestError, Reason
 
 if TYPE_CHECKING:
     from antiphon.api.model.v1.model_service_pb2 import Model
@@ -36,8 +36,4 @@ def name_in(token: str) -> str:
     try:
         return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError):
-        raise InvalidRequestError(
-            Reason.ERROR_REASON_INVALID_FIELD,
-            "page_token: is no token of this method",
-            violations=[FieldViolation("page_token", "is no token of this method")],
-        ) from None
+        raise InvalidRequestError.at(Reason.ERROR_REASON_INVALID_FIELD, "page_token", "is no token of this method") from None

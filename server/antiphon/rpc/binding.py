@@ -8,12 +8,11 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from google.protobuf import message_factory
+from google.protobuf import empty_pb2, message_factory
 
-from antiphon.errors import NotFoundError, Reason, UnavailableError
+from antiphon.errors import NotFoundError, Reason
 from antiphon.rpc.call import IncomingCall, RpcMethod, chain
 from antiphon.rpc.guard import guarded
-from antiphon.rpc.status import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,8 +21,9 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from google.rpc.status_pb2 import Status
 
-    from antiphon.rpc.call import Handler, Interceptor, Send
+    from antiphon.rpc.call import Handler, Send
     from antiphon.rpc.in_flight import InFlight
+    from antiphon.rpc.interceptors import Steps
 
     UnaryMethod = Callable[[Any, Any], Awaitable[Message]]
     StreamMethod = Callable[[Any, Any, Send], Awaitable[None]]
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 STATUS_TRAILER = "grpc-status-details-bin"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+# Callers can invent as many names as they like; to the metrics they are one.
+_UNKNOWN = RpcMethod("unknown", empty_pb2.Empty, server_streaming=False)
+_LOGGED_CHARACTERS = 256
 
 
 class ContractHandlers(grpc.GenericRpcHandler):
@@ -42,8 +45,8 @@ class ContractHandlers(grpc.GenericRpcHandler):
     Requests are not decoded by the runtime, which would answer an undecodable one itself: the chain decodes them inside the guard.
     """
 
-    def __init__(self, interceptors: list[Interceptor], in_flight: InFlight) -> None:
-        self._interceptors = interceptors
+    def __init__(self, steps: Steps, in_flight: InFlight) -> None:
+        self._steps = steps
         self._in_flight = in_flight
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
         self._call_prefix = secrets.token_hex(4)
@@ -56,7 +59,8 @@ class ContractHandlers(grpc.GenericRpcHandler):
                 f"/{service.full_name}/{method.name}", message_factory.GetMessageClass(method.input_type), method.server_streaming
             )
             function = getattr(servicer, _snake(method))
-            handler = chain(self._interceptors, _streaming(function) if rpc.server_streaming else _unary(function))
+            innermost = _streaming(function) if rpc.server_streaming else _unary(function)
+            handler = chain([*self._steps.of_calls, *self._steps.of_requests], innermost)
             if rpc.server_streaming:
                 self._handlers[rpc.name] = grpc.unary_stream_rpc_method_handler(self._bind_stream(rpc, handler))
             else:
@@ -64,7 +68,7 @@ class ContractHandlers(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
         """Finds a method's handler; what is not there gets a typed refusal."""
-        return self._handlers.get(handler_call_details.method) or _unknown(handler_call_details.method)
+        return self._handlers.get(handler_call_details.method) or self._unknown(handler_call_details.method)
 
     def _incoming(self, method: RpcMethod, body: bytes, context: Context) -> IncomingCall:
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
@@ -79,19 +83,27 @@ class ContractHandlers(grpc.GenericRpcHandler):
 
     async def _serve(self, handler: Handler, call: IncomingCall, send: Send, context: Context) -> None:
         """Counts a call in, runs it, and closes it with its status where it did not go well."""
-        with self._in_flight.entered() as draining:
-            status = status_of(DRAINING) if draining else await self._run(handler, call, send)
+        with self._in_flight.entered():
+            status = await guarded(handler, call, send)
             if status is not None:
                 await close_with(context, status)
 
-    async def _run(self, handler: Handler, call: IncomingCall, send: Send) -> Status | None:
-        """Runs a call to its end; one that outlasts the drain's grace is told so."""
-        try:
-            return await guarded(handler, call, send)
-        except asyncio.CancelledError:
-            if self._in_flight.ended_here():
-                return status_of(DRAINING)
-            raise
+    def _unknown(self, method: str) -> grpc.RpcMethodHandler[bytes, bytes]:
+        """Makes the refusal of a method that is not there; like every call it is counted and logged."""
+
+        async def refuse(call: IncomingCall, send: Send) -> None:
+            del call, send
+            raise NotFoundError(
+                Reason.ERROR_REASON_METHOD_NOT_FOUND, f"there is no method {method[:256]!r}; server reflection lists what is there"
+            )
+
+        steps = chain(self._steps.of_calls, refuse)
+
+        def handler(call: IncomingCall, send: Send) -> Awaitable[None]:
+            call.context.facts["called"] = plain(method)
+            return steps(call, send)
+
+        return grpc.unary_unary_rpc_method_handler(self._bind_unary(_UNKNOWN, handler))
 
     def _bind_unary(self, method: RpcMethod, handler: Handler) -> Callable[[bytes, Context], Awaitable[bytes]]:
         async def unary(body: bytes, context: Context) -> bytes:
@@ -121,11 +133,6 @@ class ContractHandlers(grpc.GenericRpcHandler):
         return stream
 
 
-DRAINING = UnavailableError(
-    Reason.ERROR_REASON_SERVER_DRAINING, "the server is shutting down; ask again, another replica will answer", retry_after_s=0.1
-)
-
-
 async def close_with(context: grpc.aio.ServicerContext[Any, Any], status: Status) -> None:
     """Ends a call with a status and its details."""
     await context.abort(_CODES[status.code], status.message, ((STATUS_TRAILER, status.SerializeToString()),))
@@ -149,13 +156,6 @@ def _snake(method: MethodDescriptor) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in method.name).lstrip("_")
 
 
-def _unknown(method: str) -> grpc.RpcMethodHandler[bytes, bytes]:
-    error = NotFoundError(
-        Reason.ERROR_REASON_METHOD_NOT_FOUND, f"there is no method {method[:256]!r}; server reflection lists what is there"
-    )
-
-    async def refuse(_: bytes, context: Context) -> bytes:
-        await close_with(context, status_of(error))
-        return b""
-
-    return grpc.unary_unary_rpc_method_handler(refuse)
+def plain(name: str) -> str:
+    """Returns a name of a caller's invention as a log can hold it: short, in ASCII, without anything that a terminal obeys."""
+    return name[:_LOGGED_CHARACTERS].encode("unicode_escape").decode()[:_LOGGED_CHARACTERS]

@@ -14,21 +14,24 @@ class InFlight:
     """The tasks of calls in progress.
 
     grpc.aio's own stop does not wait for the handlers that it aborts (grpc#37239), so they are kept here.
+
+    Attributes:
+        draining: Whether the server drains, so that a late call can be refused.
     """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[object]] = set()
-        self._draining = False
+        self.draining = False
         self._ending = False
 
     @contextmanager
-    def entered(self) -> Generator[bool]:
-        """Counts the current task in; gives whether the server drains, so that a late call can be refused."""
+    def entered(self) -> Generator[None]:
+        """Counts the current task in."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         try:
-            yield self._draining
+            yield
         finally:
             self._tasks.discard(task)
 
@@ -36,8 +39,8 @@ class InFlight:
         return len(self._tasks)
 
     async def drain(self, grace_s: float) -> None:
-        """Refuses new calls and waits until those in progress are done, at most for the grace."""
-        self._draining = True
+        """Says from now on that the server drains, and waits until those in progress are done, at most for the grace."""
+        self.draining = True
         if self._tasks:
             await asyncio.wait(tuple(self._tasks), timeout=grace_s)
 

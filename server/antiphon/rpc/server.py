@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from antiphon.models.catalog import ModelCatalog
     from antiphon.telemetry.metrics import Metrics
 
-# The runtime's own limit stands this far above ours, so that an oversized request meets our typed error first.
+# The runtime's own limit stands this far above ours, so that an oversized request meets our typed error first. It stands no higher because the runtime
+# holds what has come of a message until all of it has: each call of a client that never sends the end costs up to so much memory.
 _TRANSPORT_ROOM = 4
 # How long standard watchers may take to be told that the server drains, and calls to end once they are cancelled.
 _TELLING_S = 0.1
@@ -45,7 +46,7 @@ class RpcServer:
         self._calls = InFlight()
         self._standard_calls = InFlight()
         self._services: list[str] = []
-        handlers = ContractHandlers(in_order(config, metrics), self._calls)
+        handlers = ContractHandlers(in_order(config, metrics, self._calls), self._calls)
         self._mount(handlers, completion_service_pb2.DESCRIPTOR.services_by_name["CompletionService"], CompletionServicer(completions))
         self._mount(handlers, model_service_pb2.DESCRIPTOR.services_by_name["ModelService"], ModelServicer(catalog))
         self._mount(handlers, health_service_pb2.DESCRIPTOR.services_by_name["HealthService"], HealthServicer(monitor))

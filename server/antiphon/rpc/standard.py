@@ -12,7 +12,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from antiphon.errors import InvalidRequestError, Reason
-from antiphon.rpc.binding import DRAINING, close_with
+from antiphon.rpc.binding import close_with
+from antiphon.rpc.interceptors.draining import server_draining
 from antiphon.rpc.status import status_of
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class StandardHandlers(grpc.GenericRpcHandler):
     async def _told(self, context: AnyContext) -> None:
         """Ends a call that the drain cancelled: the runtime would leave a cancelled one open until its own grace is over."""
         if self._in_flight.ended_here():
-            await close_with(context, status_of(DRAINING))
+            await close_with(context, status_of(server_draining()))
 
 
 async def _decoded(body: bytes, decode: Callable[[bytes], Any], context: AnyContext) -> Any:

@@ -9,8 +9,8 @@ from antiphon.rpc.in_flight import InFlight
 
 
 async def working(calls: InFlight, wait_s: float, seen: list[bool]) -> None:
-    with calls.entered() as draining:
-        seen.append(draining)
+    with calls.entered():
+        seen.append(calls.draining)
         await asyncio.sleep(wait_s)
 
 

@@ -112,6 +112,30 @@ async def test_of_a_long_request_the_first_fault_is_named() -> None:
     assert ["spec.messages[0].role"] == [violation.field for violation in caught.value.violations]
 
 
+async def test_other_calls_get_their_turns_while_the_longest_conversation_is_decoded_and_checked() -> None:
+    turns: list[dict[str, Any]] = []
+    for number in range(1365):
+        turns += [
+            {"role": "ROLE_USER", "parts": [{"text": "?"}]},
+            {"role": "ROLE_ASSISTANT", "parts": [{"tool_call": {"call_id": f"c{number}", "name": "now", "arguments": "{}"}}]},
+            {"role": "ROLE_TOOL", "parts": [{"tool_result": {"call_id": f"c{number}", "parts": [{"text": "noon"}]}}]},
+        ]
+    call = incoming(CompleteRequest(spec={"model": "m", "messages": turns}).SerializeToString())
+    others = 0
+
+    async def take_turns() -> None:
+        nonlocal others
+        while True:
+            await asyncio.sleep(0.001)
+            others += 1
+
+    other = asyncio.create_task(take_turns())
+    await chain([Decoding(limit_bytes=2**24), Validation()], ending(done))(call, send)
+    other.cancel()
+    # Held as one piece, there would be two at most: one between the steps, one behind them.
+    assert others >= 5
+
+
 async def test_a_request_without_rules_broken_goes_on() -> None:
     call = incoming(method=RpcMethod("/x/y", ListModelsRequest, server_streaming=False))
     call.request = ListModelsRequest(page_size=1000)

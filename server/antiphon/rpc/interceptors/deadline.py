@@ -31,5 +31,5 @@ class Deadline:
             if left_s < _LEAST_S:
                 raise DeadlineError(Reason.ERROR_REASON_DEADLINE_ALREADY_PAST, "the call's deadline was past when it arrived")
             deadline_s = call.arrived_s + left_s - min(self._margin_s, left_s / 10)
-            call.context = CallContext(call.call_id, call.method.name, deadline_s)
+            call.context = CallContext(call.call_id, call.method.name, deadline_s, call.context.facts)
         await rest(call, send)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -10,9 +11,12 @@ from antiphon.errors import InvalidRequestError, Reason
 from antiphon.rpc.wire_fields import fields_beyond
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
     from antiphon.rpc.call import Handler, IncomingCall, Send
 
-
+# What holds the event loop for a millisecond and more when it is decoded or checked goes to a thread, where other calls get their turn between its steps.
+LONG_BYTES = 16_384
 # The longest conversation of the contract, 4,096 turns with a tool call each, has about 29,000. Decoding and checking cost by the field, not by the
 # byte: 16 MiB of empty parts would hold the event loop for a minute.
 _MOST_FIELDS = 32_768
@@ -28,7 +32,7 @@ class Decoding:
         """Sets the call's request.
 
         Raises:
-            InvalidRequestError: It is too large (REQUEST_TOO_LARGE) cannot be decoded (UNDECODABLE_REQUEST), or holds
+            InvalidRequestError: It is too large (REQUEST_TOO_LARGE), cannot be decoded (UNDECODABLE_REQUEST), or holds
                 what would be dropped in silence (UNKNOWN_FIELD).
         """
         size_bytes = len(call.body)
@@ -38,25 +42,32 @@ class Decoding:
                 f"the request has {size_bytes} bytes; at most {self._limit_bytes} are taken",
                 metadata={"size_bytes": str(size_bytes), "limit_bytes": str(self._limit_bytes)},
             )
-        request = call.method.request_type()
-        if fields_beyond(call.body, call.method.request_type, _MOST_FIELDS):
-            raise InvalidRequestError(
-                Reason.ERROR_REASON_REQUEST_TOO_LARGE,
-                f"the request has more than {_MOST_FIELDS} fields, those of its messages and parts included",
-                metadata={"size_bytes": str(size_bytes), "limit_bytes": str(self._limit_bytes), "limit_fields": str(_MOST_FIELDS)},
-            )
-        try:
-            request.ParseFromString(call.body)
-        except (DecodeError, UnicodeDecodeError):
-            raise InvalidRequestError(
-                Reason.ERROR_REASON_UNDECODABLE_REQUEST, f"the bytes are no {request.DESCRIPTOR.full_name}; send a valid protobuf message"
-            ) from None
-        size_before = request.ByteSize()
-        request.DiscardUnknownFields()
-        if request.ByteSize() != size_before:
-            raise InvalidRequestError(
-                Reason.ERROR_REASON_UNKNOWN_FIELD, "the request holds a field that this server does not know; it is older than the client"
-            )
-        call.request = request
+        if size_bytes > LONG_BYTES:
+            call.request = await asyncio.to_thread(_decoded, call.body, call.method.request_type, self._limit_bytes)
+        else:
+            call.request = _decoded(call.body, call.method.request_type, self._limit_bytes)
         call.body = b""
         await rest(call, send)
+
+
+def _decoded(body: bytes, request_type: type[Message], limit_bytes: int) -> Message:
+    if fields_beyond(body, request_type, _MOST_FIELDS):
+        raise InvalidRequestError(
+            Reason.ERROR_REASON_REQUEST_TOO_LARGE,
+            f"the request has more than {_MOST_FIELDS} fields, those of its messages and parts included",
+            metadata={"size_bytes": str(len(body)), "limit_bytes": str(limit_bytes), "limit_fields": str(_MOST_FIELDS)},
+        )
+    request = request_type()
+    try:
+        request.ParseFromString(body)
+    except (DecodeError, UnicodeDecodeError):
+        raise InvalidRequestError(
+            Reason.ERROR_REASON_UNDECODABLE_REQUEST, f"the bytes are no {request.DESCRIPTOR.full_name}; send a valid protobuf message"
+        ) from None
+    size_before = request.ByteSize()
+    request.DiscardUnknownFields()
+    if request.ByteSize() != size_before:
+        raise InvalidRequestError(
+            Reason.ERROR_REASON_UNKNOWN_FIELD, "the request holds a field that this server does not know; it is older than the client"
+        )
+    return request

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import protovalidate
 
 from antiphon.errors import FieldViolation, InvalidRequestError, Reason
+from antiphon.rpc.interceptors.decoding import LONG_BYTES
 
 if TYPE_CHECKING:
     from antiphon.rpc.call import Handler, IncomingCall, Send
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 _MOST_VIOLATIONS = 16
 # Telling of a violation costs far more than finding it, and a request can hold one every two bytes: only a short one is told all its violations.
 _ALL_TOLD_BYTES = 2048
-_LONG_BYTES = 16_384
 
 
 class Validation:
@@ -32,14 +32,14 @@ class Validation:
                 longer one.
         """
         size_bytes = call.request.ByteSize()
-        found = self._validator.collect_violations(call.request, fail_fast=True)
+        if size_bytes > LONG_BYTES:
+            found = await asyncio.to_thread(self._validator.collect_violations, call.request, fail_fast=True)
+        else:
+            found = self._validator.collect_violations(call.request, fail_fast=True)
         if found and size_bytes <= _ALL_TOLD_BYTES:
             found = self._validator.collect_violations(call.request)
         if found:
             raise _refusal(found)
-        if size_bytes > _LONG_BYTES:
-            # The rules of the longest conversations take tens of milliseconds, and so do the steps to come: others get their turn in between.
-            await asyncio.sleep(0)
         await rest(call, send)
 
 

@@ -10,7 +10,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from antiphon.api.core.v1 import message_pb2
-from antiphon.errors import FieldViolation, InvalidRequestError, Reason
+from antiphon.errors import InvalidRequestError, Reason
 from antiphon.wire.openai import provider_state
 
 if TYPE_CHECKING:
@@ -48,10 +48,11 @@ def to_messages(messages: Iterable[message_pb2.Message], dialect: Dialect) -> li
         elif role == message_pb2.ROLE_TOOL:
             written.extend(_tool_messages(message.parts, path))
         else:
-            raise InvalidRequestError(
+            raise InvalidRequestError.at(
                 Reason.ERROR_REASON_INVALID_FIELD,
-                "a message has no role that the provider knows",
-                violations=[FieldViolation(f"{path}.role", "must be one of the contract's roles")],
+                f"{path}.role",
+                "must be one of the contract's roles",
+                message="a message has no role that the provider knows",
             )
     return written
 
@@ -148,8 +149,6 @@ def _text_content(parts: Sequence[message_pb2.Part], path: str, place: str) -> s
 
 def unsupported_content(path: str, description: str) -> InvalidRequestError:
     """Makes the error of a part that has no form in the dialect."""
-    return InvalidRequestError(
-        Reason.ERROR_REASON_UNSUPPORTED_CONTENT,
-        f"the model cannot take {path}: {description}",
-        violations=[FieldViolation(path, description)],
+    return InvalidRequestError.at(
+        Reason.ERROR_REASON_UNSUPPORTED_CONTENT, path, description, message=f"the model cannot take {path}: {description}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from antiphon.errors import FieldViolation, InvalidRequestError, Reason
+from antiphon.errors import InvalidRequestError, Reason
 
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct, Value
@@ -50,6 +50,4 @@ def _number(number: float, path: str) -> float:
 
 
 def _invalid(path: str, description: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        Reason.ERROR_REASON_INVALID_FIELD, f"the option {path} {description}", violations=[FieldViolation(path, description)]
-    )
+    return InvalidRequestError.at(Reason.ERROR_REASON_INVALID_FIELD, path, description, message=f"the option {path} {description}")

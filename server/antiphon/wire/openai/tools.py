@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from antiphon.api.core.v1 import tool_pb2
-from antiphon.errors import FieldViolation, InvalidRequestError, Reason
+from antiphon.errors import InvalidRequestError, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SHORT_CHARACTERS = 16_384
 _NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
@@ -40,17 +42,25 @@ def schema_text(schema: str, path: str) -> orjson.Fragment:
     Raises:
         InvalidRequestError: It is no JSON object, so it would break the body that holds it (INVALID_JSON_SCHEMA).
     """
-    try:
-        is_object = isinstance(orjson.loads(schema), dict)
-    except orjson.JSONDecodeError:
-        is_object = False
-    if not is_object:
-        raise InvalidRequestError(
+    if not (_is_short_object(schema) if len(schema) <= _SHORT_CHARACTERS else _is_object(schema)):
+        raise InvalidRequestError.at(
             Reason.ERROR_REASON_INVALID_JSON_SCHEMA,
-            f"{path} is no JSON object",
-            violations=[FieldViolation(path, "must be a JSON Schema written as a JSON object")],
+            path,
+            "must be a JSON Schema written as a JSON object",
+            message=f"{path} is no JSON object",
         )
     return orjson.Fragment(schema)
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(orjson.loads(text), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+# The same tools come with every turn, and parsing takes several times as long as writing them. Long texts are not kept: they would fill the memory.
+_is_short_object = functools.lru_cache(maxsize=256)(_is_object)
 
 
 def to_tool_choice(choice: tool_pb2.ToolChoice) -> str | dict[str, Any]:
