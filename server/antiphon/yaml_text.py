@@ -20,7 +20,17 @@ class YamlTextError(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Tells the place of a value that cannot be made, which the library does not."""
+    """Tells the place of a value that cannot be made, and refuses a key that stands twice; the library does neither."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, "here is a key a second time in its section", key.start_mark)
+                seen.add(key.value)
+        return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  # the library's signature
         try:

@@ -328,6 +328,8 @@ def test_a_secret_in_place_of_a_variables_name_is_not_shown(tmp_path: Path) -> N
         ("a:\n  - 2026-99-99", 2, 5, "form does not allow"),
         ("a: {b: !!bool maybe}", 1, 8, "form does not allow"),
         ("a: 1\n---\nb: 2", 2, 1, "found another document"),
+        ("log:\n  level: info\n  access: true\n  level: debug", 4, 3, "a second time"),
+        ("log: {level: info}\nserver: {}\nlog: {}", 3, 1, "a second time"),
     ],
 )
 def test_what_is_no_yaml_is_told_by_line_and_column(tmp_path: Path, text: str, line: int, column: int, what: str) -> None:
@@ -335,6 +337,12 @@ def test_what_is_no_yaml_is_told_by_line_and_column(tmp_path: Path, text: str, l
     assert problem.startswith(f"{tmp_path / 'antiphon.yaml'}: is no YAML at line {line}, column {column}: ")
     assert what in problem
     assert problem.isprintable()
+
+
+def test_a_key_that_overrides_what_is_merged_stands_once(tmp_path: Path) -> None:
+    text = "server: &s {grpc_port: 1, http_port: 2}\nlog: {}\n"
+    assert [] != problems(tmp_path, text + "embedded_model: {<<: *s, grpc_port: 3}")
+    assert all("second time" not in one for one in problems(tmp_path, text + "embedded_model: {<<: *s, grpc_port: 3}"))
 
 
 @pytest.mark.parametrize(

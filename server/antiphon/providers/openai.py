@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal  # noqa: TC003 - pydantic reads the annotation
 from typing import TYPE_CHECKING, Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -125,6 +126,12 @@ class OpenAISettings(ProviderSettings):
     max_connections: int = Field(default=1000, ge=1)
     models: tuple[ModelSettings, ...] = ()
     accept_unlisted: bool = True
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        if "@" in urlsplit(self.base_url).netloc and (self.api_key is not None or "authorization" in map(str.lower, self.headers)):
+            raise ValueError("base_url holds a user, and a key is set beside it; both would be the header Authorization")
+        return self
 
     @model_validator(mode="after")
     def _models_differ(self) -> Self:

@@ -158,6 +158,8 @@ async def test_a_count_says_that_it_is_an_estimate(simulator: OpenAISimulator) -
 WRONG: dict[str, dict[str, Any]] = {
     "no scheme": {"base_url": "api.example.org"},
     "unknown key": {"apikey": "x"},
+    "a user in the address, and a key": {"base_url": "https://me:word@api.example.org", "api_key": "k"},
+    "a user in the address, and a header": {"base_url": "https://me:word@api.example.org", "headers": {"authorization": "k"}},
     "unknown capability": {"models": [{"id": "a", "capabilities": ["telepathy"]}]},
     "a capability without a form": {"models": [{"id": "a", "capabilities": ["top_k"]}]},
     "the same model twice": {"models": [{"id": "a"}, {"id": "a"}]},
