@@ -21,8 +21,8 @@ UNTRACED_THREADS = "import threading; threading.settrace(None)"
 def untraced_threads() -> Generator[None]:
     """Has threads started within it run untraced."""
     tracer = threading.gettrace()
-    threading.settrace(None)  # type: ignore[arg-type]  # None is what ends it
+    threading.settrace(None)
     try:
         yield
     finally:
-        threading.settrace(tracer)  # type: ignore[arg-type]  # may be None as well
+        threading.settrace(tracer)

@@ -47,7 +47,7 @@ class Port:
     @property
     def place(self) -> str:
         """The address with the port."""
-        return f"[{self.host}]:{self.number}" if ":" in self.host else f"{self.host}:{self.number}"
+        return address(self.host, self.number)
 
     def problem(self) -> ListenProblem | None:
         """Tries to have it, and gives it back."""
@@ -70,6 +70,11 @@ class Port:
             return ListenProblem(place, "this user may not", free)
         mend = "set server.host to an address of this machine, as in ANTIPHON_SERVER__HOST=127.0.0.1"
         return ListenProblem(self.host, "this machine has no such address", mend)
+
+
+def address(host: str, port: int) -> str:
+    """Writes a host with its port, as clients take them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def ports_of(section: ServerSection) -> tuple[Port, Port]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antiphon.cli.findings import Finding, Verdict
-from antiphon.cli.listening import ports_of
+from antiphon.cli.listening import address, ports_of
 from antiphon.embedded.model_config import locate_model_files
 from antiphon.embedded.model_errors import EmbeddedModelError
 
@@ -113,8 +113,7 @@ def _available_memory_bytes() -> int | None:
 
 def _reached_at(host: str, port: int) -> str:
     """The target at which this machine reaches what listens there."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not listened at
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)  # noqa: S104  # compared, not listened at
 
 
 def _megabytes(size_bytes: int) -> str:
