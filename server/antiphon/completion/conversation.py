@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import orjson
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 
     from antiphon.api.core.v1.message_pb2 import Message, Part, ToolCall
 
-# Parsing this much takes well under a millisecond. After a longer text the event loop gets its turn: a request can hold many.
-_INLINE_CHARACTERS = 16_384
-
 # What each role may hold; the contract's comments on Role and Part say the same.
 _ALLOWED: dict[int, frozenset[str]] = {
     ROLE_SYSTEM: frozenset({"text"}),
@@ -30,9 +26,7 @@ _ALLOWED: dict[int, frozenset[str]] = {
 
 
 def check_conversation(messages: Sequence[Message]) -> None:
-    """Checks roles, their order, what they hold, tool calls against results, and bytes against media types.
-
-    Whether the calls' arguments are JSON is `check_arguments`'s matter.
+    """Checks roles, their order, what they hold, tool calls against results, bytes against media types, and that calls' arguments are JSON objects.
 
     Raises:
         InvalidRequestError: The first thing that cannot be, with its field path.
@@ -58,29 +52,22 @@ def check_conversation(messages: Sequence[Message]) -> None:
             f"spec.messages[{len(messages) - 1}].role",
             "a conversation ends with a user's or a tool's message",
         )
+    _check_arguments(messages)
 
 
-async def check_arguments(messages: Sequence[Message]) -> None:
-    """Checks that the arguments of every tool call are the text of a JSON object.
-
-    Raises:
-        InvalidRequestError: The first that are not (INVALID_TOOL_ARGUMENTS), with their field path.
-    """
+def _check_arguments(messages: Sequence[Message]) -> None:
     for index, message in enumerate(messages):
         if message.role != ROLE_ASSISTANT:
             continue
         for number, part in enumerate(message.parts):
             if not part.HasField("tool_call"):
                 continue
-            arguments = part.tool_call.arguments
-            if not _is_object(arguments):
+            if not _is_object(part.tool_call.arguments):
                 raise InvalidRequestError.at(
                     Reason.ERROR_REASON_INVALID_TOOL_ARGUMENTS,
                     f"spec.messages[{index}].parts[{number}].tool_call.arguments",
                     "the arguments must be the text of a JSON object",
                 )
-            if len(arguments) > _INLINE_CHARACTERS:
-                await asyncio.sleep(0)
 
 
 def _is_object(text: str) -> bool:

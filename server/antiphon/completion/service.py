@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from antiphon.api.core.v1.error_pb2 import ProviderError
 from antiphon.api.core.v1.event_pb2 import Event, Started
 from antiphon.completion.collecting import Collector
-from antiphon.completion.conversation import check_arguments, check_conversation
+from antiphon.completion.conversation import check_conversation
 from antiphon.completion.cost import priced
 from antiphon.completion.merging import merge
 from antiphon.completion.parameters import fit_parameters
 from antiphon.completion.patience import Patience
 from antiphon.completion.schemas import SchemaChecker
 from antiphon.errors import AntiphonError, DeadlineError, ProviderFailure, Reason
+from antiphon.event_loop import beside_loop
 from antiphon.ports.chat_model import WHOLE, Delivery
 
 if TYPE_CHECKING:
@@ -105,10 +106,10 @@ class CompletionService:
         return count, prepared.target.description.name
 
     async def _prepare(self, spec: CompletionSpec) -> _Prepared:
-        check_conversation(spec.messages)
-        await check_arguments(spec.messages)
+        size_bytes = spec.ByteSize()
+        await beside_loop(size_bytes, check_conversation, spec.messages)
         target = self._catalog.resolve(spec.model)
-        fitted, ignored = fit_parameters(spec, target.description)
+        fitted, ignored = await beside_loop(size_bytes, fit_parameters, spec, target.description)
         for index, tool in enumerate(fitted.tools):
             if tool.input_schema:
                 await self._schemas.check(tool.input_schema, f"spec.tools[{index}].input_schema", object_at_top=True)

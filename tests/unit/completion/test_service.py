@@ -17,7 +17,8 @@ from antiphon.completion.service import CompletionLimits, CompletionService
 from antiphon.errors import DeadlineError, ProviderFailure, Reason
 from antiphon.models.catalog import ModelCatalog
 from antiphon.ports.call import CallContext
-from tests.support.scripted import ScriptedModel, text_events
+from tests.support.long_work import longest_conversation, turns_of_others
+from tests.support.scripted import ALL_CAPABILITIES, ScriptedModel, text_events
 
 if TYPE_CHECKING:
     from antiphon.ports.chat_model import TokenCount
@@ -50,6 +51,12 @@ async def test_events_are_numbered_and_bear_their_stream() -> None:
     assert list(range(1, len(found) + 1)) == [event.sequence for event in found]
     assert 1 == len({event.stream_id for event in found})
     assert (True, True) == (found[0].HasField("time"), found[-1].HasField("time"))
+
+
+async def test_other_calls_get_their_turns_while_the_longest_conversation_is_prepared() -> None:
+    service, _ = house(ScriptedModel(capabilities=ALL_CAPABILITIES))
+    # Held as one piece, there would be two at most.
+    assert await turns_of_others(service.count_tokens(longest_conversation("scripted/alpha"), CALL)) >= 4
 
 
 async def test_each_stream_has_an_id_of_its_own() -> None:

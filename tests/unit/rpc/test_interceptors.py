@@ -17,6 +17,7 @@ from antiphon.rpc.interceptors.deadline import Deadline
 from antiphon.rpc.interceptors.decoding import Decoding
 from antiphon.rpc.interceptors.validation import Validation
 from antiphon.telemetry.metrics import Metrics
+from tests.support.long_work import longest_conversation, turns_of_others
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -113,27 +114,9 @@ async def test_of_a_long_request_the_first_fault_is_named() -> None:
 
 
 async def test_other_calls_get_their_turns_while_the_longest_conversation_is_decoded_and_checked() -> None:
-    turns: list[dict[str, Any]] = []
-    for number in range(1365):
-        turns += [
-            {"role": "ROLE_USER", "parts": [{"text": "?"}]},
-            {"role": "ROLE_ASSISTANT", "parts": [{"tool_call": {"call_id": f"c{number}", "name": "now", "arguments": "{}"}}]},
-            {"role": "ROLE_TOOL", "parts": [{"tool_result": {"call_id": f"c{number}", "parts": [{"text": "noon"}]}}]},
-        ]
-    call = incoming(CompleteRequest(spec={"model": "m", "messages": turns}).SerializeToString())
-    others = 0
-
-    async def take_turns() -> None:
-        nonlocal others
-        while True:
-            await asyncio.sleep(0.001)
-            others += 1
-
-    other = asyncio.create_task(take_turns())
-    await chain([Decoding(limit_bytes=2**24), Validation()], ending(done))(call, send)
-    other.cancel()
+    call = incoming(CompleteRequest(spec=longest_conversation()).SerializeToString())
     # Held as one piece, there would be two at most: one between the steps, one behind them.
-    assert others >= 5
+    assert await turns_of_others(chain([Decoding(limit_bytes=2**24), Validation()], ending(done))(call, send)) >= 5
 
 
 async def test_a_request_without_rules_broken_goes_on() -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import orjson
 import pytest
 
 from antiphon.api.core.v1.completion_pb2 import CompletionSpec
 from antiphon.api.core.v1.error_pb2 import ErrorReason
-from antiphon.egress.configured import Endpoint, EndpointSettings
+from antiphon.egress.configured import EgressError, Endpoint, EndpointSettings
 from antiphon.errors import AntiphonError
 from antiphon.ports.chat_model import WHOLE, Delivery
 from antiphon.wire.openai import exchange as exchange_module
@@ -22,6 +22,7 @@ from tests.conformance.answers import Answer as Collected
 from tests.conformance.answers import collect
 from tests.simulators.openai import Answer, Failure, HangUp, OpenAISimulator, Raw, Silence
 from tests.simulators.openai import Delivery as Sending
+from tests.support.long_work import longest_conversation, turns_of_others
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -57,6 +58,25 @@ async def wired() -> AsyncGenerator[Wired, None]:
         endpoint = Endpoint(EndpointSettings(simulator.base_url))
         yield Wired(simulator, ChatExchange(endpoint, Dialect("acme")))
         await endpoint.close()
+
+
+class Unreachable:
+    """An endpoint that waits for nothing."""
+
+    async def post(self, path: str, body: bytes) -> NoReturn:
+        del path, body
+        raise EgressError("nobody is there", connected=False)
+
+
+async def test_other_calls_get_their_turns_while_the_longest_conversation_is_written() -> None:
+    exchange = ChatExchange(cast("Any", Unreachable()), Dialect("acme"))
+
+    async def ask() -> None:
+        with pytest.raises(AntiphonError):
+            await anext(exchange.stream(longest_conversation(), "sim-1", INCREMENTAL))
+
+    # Held as one piece, there would be one at most.
+    assert await turns_of_others(ask()) >= 3
 
 
 SENDINGS: dict[str, Sending] = {

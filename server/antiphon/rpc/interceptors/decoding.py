@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
 from antiphon.errors import InvalidRequestError, Reason
+from antiphon.event_loop import beside_loop
 from antiphon.rpc.wire_fields import fields_beyond
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from antiphon.rpc.call import Handler, IncomingCall, Send
 
-# What holds the event loop for a millisecond and more when it is decoded or checked goes to a thread, where other calls get their turn between its steps.
-LONG_BYTES = 16_384
 # The longest conversation of the contract, 4,096 turns with a tool call each, has about 29,000. Decoding and checking cost by the field, not by the
 # byte: 16 MiB of empty parts would hold the event loop for a minute.
 _MOST_FIELDS = 32_768
@@ -42,10 +40,7 @@ class Decoding:
                 f"the request has {size_bytes} bytes; at most {self._limit_bytes} are taken",
                 metadata={"size_bytes": str(size_bytes), "limit_bytes": str(self._limit_bytes)},
             )
-        if size_bytes > LONG_BYTES:
-            call.request = await asyncio.to_thread(_decoded, call.body, call.method.request_type, self._limit_bytes)
-        else:
-            call.request = _decoded(call.body, call.method.request_type, self._limit_bytes)
+        call.request = await beside_loop(size_bytes, _decoded, call.body, call.method.request_type, self._limit_bytes)
         call.body = b""
         await rest(call, send)
 

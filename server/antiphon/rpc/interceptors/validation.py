@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import protovalidate
 
 from antiphon.errors import FieldViolation, InvalidRequestError, Reason
-from antiphon.rpc.interceptors.decoding import LONG_BYTES
+from antiphon.event_loop import beside_loop
 
 if TYPE_CHECKING:
     from antiphon.rpc.call import Handler, IncomingCall, Send
@@ -32,10 +31,7 @@ class Validation:
                 longer one.
         """
         size_bytes = call.request.ByteSize()
-        if size_bytes > LONG_BYTES:
-            found = await asyncio.to_thread(self._validator.collect_violations, call.request, fail_fast=True)
-        else:
-            found = self._validator.collect_violations(call.request, fail_fast=True)
+        found = await beside_loop(size_bytes, self._validator.collect_violations, call.request, fail_fast=True)
         if found and size_bytes <= _ALL_TOLD_BYTES:
             found = self._validator.collect_violations(call.request)
         if found:

@@ -10,6 +10,7 @@ import orjson
 
 from antiphon.egress.configured import EgressError
 from antiphon.errors import AntiphonError
+from antiphon.event_loop import beside_loop
 from antiphon.wire.openai.decoder import ReplyDecoder
 from antiphon.wire.openai.error_body import ErrorBody, parse_error_body
 from antiphon.wire.openai.failures import Failures
@@ -59,7 +60,7 @@ class ChatExchange:
         Raises:
             AntiphonError: It failed; what had arrived before has been yielded.
         """
-        body = to_body(spec, model_id, self._dialect, stream=delivery.incremental)
+        body = await beside_loop(spec.ByteSize(), to_body, spec, model_id, self._dialect, stream=delivery.incremental)
         decoder = ReplyDecoder(spec, self._dialect)
         failures = Failures(self._dialect.provider, model_id)
         response: Response | None = None
@@ -95,7 +96,7 @@ class ChatExchange:
         Raises:
             AntiphonError: It failed.
         """
-        body = to_body(spec, model_id, self._dialect, stream=False)
+        body = await beside_loop(spec.ByteSize(), to_body, spec, model_id, self._dialect, stream=False)
         failures = Failures(self._dialect.provider, model_id)
         reply = await self._ask(self._endpoint.post(TOKENS_PATH, body), failures)
         tokens = reply.get("input_tokens")
