@@ -27,7 +27,7 @@ hypothesis.settings.register_profile("seek", deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 # Read once, before anything is served; a test that loads a configuration does it on its own loop.
-_MAY_BLOCK = (("antiphon/config.py", {"load"}),)
+_MAY_BLOCK = (("antiphon/config/loading.py", {"load"}),)
 
 
 def pytest_configure(config: pytest.Config) -> None:

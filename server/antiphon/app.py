@@ -5,6 +5,15 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from antiphon.api.completion.v1 import completion_service_pb2
+from antiphon.api.health.v1 import health_service_pb2
+from antiphon.api.model.v1 import model_service_pb2
+from antiphon.calls.in_flight import InFlight
+from antiphon.calls.interceptors import in_order
+from antiphon.calls.methods import ContractMethods
+from antiphon.calls.servicers.completion import CompletionServicer
+from antiphon.calls.servicers.health import HealthServicer
+from antiphon.calls.servicers.model import ModelServicer
 from antiphon.completion.service import CompletionLimits, CompletionService
 from antiphon.egress.configured import Endpoint
 from antiphon.embedded.engine import EmbeddedModelEngine
@@ -43,7 +52,12 @@ class Application:
         )
         metrics = Metrics()
         monitor = HealthMonitor(self._components())
-        self.rpc = RpcServer(config, completions=completions, catalog=catalog, monitor=monitor, metrics=metrics)
+        in_flight = InFlight()
+        methods = ContractMethods(in_order(config, metrics, in_flight), in_flight)
+        methods.mount(completion_service_pb2.DESCRIPTOR.services_by_name["CompletionService"], CompletionServicer(completions))
+        methods.mount(model_service_pb2.DESCRIPTOR.services_by_name["ModelService"], ModelServicer(catalog))
+        methods.mount(health_service_pb2.DESCRIPTOR.services_by_name["HealthService"], HealthServicer(monitor))
+        self.rpc = RpcServer(config, methods, monitor)
         self.http = HttpServer(build_site(monitor, metrics), config.server.host, config.server.http_port)
 
     async def start(self) -> None:

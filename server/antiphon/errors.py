@@ -3,11 +3,15 @@
 AntiphonError                 a failure with a reason of the contract; never raised itself
 ├── InvalidRequestError       the request cannot be served as it is; the caller must change it
 ├── NotFoundError             what the request names is not there
+├── AuthenticationError       nobody knows who calls; other credentials are needed
+├── PermissionDeniedError     the caller is known and may not do this
+├── OverloadError             this server has no room for the call; the same request may work later or elsewhere
+├── SlowReaderError           a stream's reader stayed away for too long
 ├── DeadlineError             the call's time is up
 ├── UnavailableError          this server cannot serve it now; the same request may work later or elsewhere
 └── ProviderFailure           a provider failed; carries what the provider said
 
-The status code of each reason is decided in one place, `antiphon.rpc.status`.
+The status code of each reason is decided in one place, `antiphon.calls.status`.
 """
 
 from __future__ import annotations
@@ -101,6 +105,22 @@ class InvalidRequestError(AntiphonError):
 
 class NotFoundError(AntiphonError):
     """What the request names is not there."""
+
+
+class AuthenticationError(AntiphonError):
+    """Nobody knows who calls; other credentials are needed."""
+
+
+class PermissionDeniedError(AntiphonError):
+    """The caller is known and may not do this."""
+
+
+class OverloadError(AntiphonError):
+    """This server has no room for the call; the same request may work later or elsewhere."""
+
+
+class SlowReaderError(AntiphonError):
+    """A stream's reader stayed away for too long."""
 
 
 class DeadlineError(AntiphonError):

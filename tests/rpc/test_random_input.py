@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from antiphon.api.completion.v1 import completion_service_pb2 as pb
 from antiphon.api.health.v1 import health_service_pb2 as health_api
 from antiphon.api.model.v1 import model_service_pb2 as model_api
+from antiphon.calls.status import CODES
 from antiphon.errors import Reason
-from antiphon.rpc.status import CODES
 from tests.support.faker import MessageFaker
 from tests.support.leaks import start_loop_threads
 from tests.support.scripted import ScriptedModel, scripted_kinds

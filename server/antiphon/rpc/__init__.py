@@ -1,1 +1,1 @@
-"""The gRPC surface: the chain that every call passes, thin servicers, and the only mapping from errors to status. No use case lives here."""
+"""The gRPC port: binds the chain of `antiphon.calls` to grpc.aio, listens and drains. Nothing is decided here that the second port would need, too."""

@@ -7,25 +7,14 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from antiphon.api.completion.v1 import completion_service_pb2
-from antiphon.api.health.v1 import health_service_pb2
-from antiphon.api.model.v1 import model_service_pb2
+from antiphon.calls.in_flight import InFlight
 from antiphon.rpc.binding import ContractHandlers
-from antiphon.rpc.in_flight import InFlight
-from antiphon.rpc.interceptors import in_order
-from antiphon.rpc.servicers.completion import CompletionServicer
-from antiphon.rpc.servicers.health import HealthServicer
-from antiphon.rpc.servicers.model import ModelServicer
 from antiphon.rpc.standard import StandardServices
 
 if TYPE_CHECKING:
-    from google.protobuf.descriptor import ServiceDescriptor
-
-    from antiphon.completion.service import CompletionService
+    from antiphon.calls.methods import ContractMethods
     from antiphon.config import Config
     from antiphon.health.monitor import HealthMonitor
-    from antiphon.models.catalog import ModelCatalog
-    from antiphon.telemetry.metrics import Metrics
 
 # The runtime's own limit stands this far above ours, so that an oversized request meets our typed error first. It stands no higher because the runtime
 # holds what has come of a message until all of it has: each call of a client that never sends the end costs up to so much memory.
@@ -38,19 +27,12 @@ _ENDING_S = 2.0
 class RpcServer:
     """The gRPC port."""
 
-    def __init__(
-        self, config: Config, *, completions: CompletionService, catalog: ModelCatalog, monitor: HealthMonitor, metrics: Metrics
-    ) -> None:
+    def __init__(self, config: Config, methods: ContractMethods, monitor: HealthMonitor) -> None:
         self._config = config.server
         self._monitor = monitor
-        self._calls = InFlight()
+        self._calls = methods.in_flight
         self._standard_calls = InFlight()
-        self._services: list[str] = []
-        handlers = ContractHandlers(in_order(config, metrics, self._calls), self._calls)
-        self._mount(handlers, completion_service_pb2.DESCRIPTOR.services_by_name["CompletionService"], CompletionServicer(completions))
-        self._mount(handlers, model_service_pb2.DESCRIPTOR.services_by_name["ModelService"], ModelServicer(catalog))
-        self._mount(handlers, health_service_pb2.DESCRIPTOR.services_by_name["HealthService"], HealthServicer(monitor))
-        self._standard = StandardServices(self._services, self._standard_calls)
+        self._standard = StandardServices(methods.services, self._standard_calls)
         room = self._config.max_request_bytes * _TRANSPORT_ROOM
         self._server = grpc.aio.server(
             options=[
@@ -60,12 +42,8 @@ class RpcServer:
             ]
         )
         # The contract's handlers refuse what nobody knows, so they come last.
-        self._server.add_generic_rpc_handlers((self._standard.handlers, handlers))
+        self._server.add_generic_rpc_handlers((self._standard.handlers, ContractHandlers(methods)))
         self.port = self._config.grpc_port
-
-    def _mount(self, handlers: ContractHandlers, service: ServiceDescriptor, servicer: object) -> None:
-        handlers.add(service, servicer)
-        self._services.append(service.full_name)
 
     async def start(self) -> None:
         """Binds and serves.

@@ -11,15 +11,15 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from antiphon.calls.interceptors.draining import server_draining
+from antiphon.calls.status import status_of
 from antiphon.errors import InvalidRequestError, Reason
 from antiphon.rpc.binding import close_with
-from antiphon.rpc.interceptors.draining import server_draining
-from antiphon.rpc.status import status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from antiphon.rpc.in_flight import InFlight
+    from antiphon.calls.in_flight import InFlight
 
     AnyHandler = grpc.RpcMethodHandler[Any, Any]
     AnyContext = grpc.aio.ServicerContext[Any, Any]

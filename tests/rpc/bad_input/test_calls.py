@@ -9,10 +9,11 @@ import grpc
 import pytest
 
 from antiphon.api.completion.v1 import completion_service_pb2 as pb
+from antiphon.api.core.v1.permission_pb2 import Permission
+from antiphon.calls.call import IncomingCall, RpcMethod, chain
+from antiphon.calls.in_flight import InFlight
+from antiphon.calls.interceptors import in_order
 from antiphon.errors import DeadlineError, Reason
-from antiphon.rpc.call import IncomingCall, RpcMethod, chain
-from antiphon.rpc.in_flight import InFlight
-from antiphon.rpc.interceptors import in_order
 from antiphon.telemetry.metrics import Metrics
 from tests.rpc.bad_input.specs import LIMIT_BYTES, spec
 from tests.support.serving import COMPLETION
@@ -74,7 +75,9 @@ async def test_a_deadline_that_is_past_on_arrival_has_its_own_reason(left_s: flo
     steps = in_order(Configured, Metrics(), InFlight())  # pyright: ignore[reportArgumentType]  # what the interceptors read of a Config
     handler = chain([*steps.of_calls, *steps.of_requests], innermost)
     body = pb.CompleteRequest(spec=spec()).SerializeToString()
-    method = RpcMethod(f"{COMPLETION}/Complete", pb.CompleteRequest, server_streaming=False)
+    method = RpcMethod(
+        f"{COMPLETION}/Complete", pb.CompleteRequest, server_streaming=False, permission=Permission.PERMISSION_COMPLETIONS_CREATE
+    )
     with pytest.raises(DeadlineError) as caught:
         await handler(IncomingCall("call-1", method, {}, body, asyncio.get_running_loop().time(), left_s), send)
     assert Reason.ERROR_REASON_DEADLINE_ALREADY_PAST == caught.value.reason

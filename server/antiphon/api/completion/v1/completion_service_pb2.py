@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from antiphon.api.core.v1 import completion_pb2 as antiphon_dot_api_dot_core_dot_v1_dot_completion__pb2
 from antiphon.api.core.v1 import event_pb2 as antiphon_dot_api_dot_core_dot_v1_dot_event__pb2
+from antiphon.api.core.v1 import permission_pb2 as antiphon_dot_api_dot_core_dot_v1_dot_permission__pb2
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3antiphon/api/completion/v1/completion_service.proto\x12\x1a\x61ntiphon.api.completion.v1\x1a%antiphon/api/core/v1/completion.proto\x1a antiphon/api/core/v1/event.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"S\n\x0f\x43ompleteRequest\x12@\n\x04spec\x18\x01 \x01(\x0b\x32$.antiphon.api.core.v1.CompletionSpecB\x06\xbaH\x03\xc8\x01\x01R\x04spec\"T\n\x10\x43ompleteResponse\x12@\n\ncompletion\x18\x01 \x01(\x0b\x32 .antiphon.api.core.v1.CompletionR\ncompletion\"\xa5\x01\n\x15StreamCompleteRequest\x12@\n\x04spec\x18\x01 \x01(\x0b\x32$.antiphon.api.core.v1.CompletionSpecB\x06\xbaH\x03\xc8\x01\x01R\x04spec\x12J\n\x0cmerge_window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08\x01\x32\x00R\x0bmergeWindow\"K\n\x16StreamCompleteResponse\x12\x31\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1b.antiphon.api.core.v1.EventR\x05\x65vent\"V\n\x12\x43ountTokensRequest\x12@\n\x04spec\x18\x01 \x01(\x0b\x32$.antiphon.api.core.v1.CompletionSpecB\x06\xbaH\x03\xc8\x01\x01R\x04spec\"\x8a\x01\n\x13\x43ountTokensResponse\x12!\n\x0cinput_tokens\x18\x01 \x01(\x03R\x0binputTokens\x12\x1c\n\testimated\x18\x02 \x01(\x08R\testimated\x12\x1c\n\ttokenizer\x18\x03 \x01(\tR\ttokenizer\x12\x14\n\x05model\x18\x04 \x01(\tR\x05model2\xea\x02\n\x11\x43ompletionService\x12\x65\n\x08\x43omplete\x12+.antiphon.api.completion.v1.CompleteRequest\x1a,.antiphon.api.completion.v1.CompleteResponse\x12y\n\x0eStreamComplete\x12\x31.antiphon.api.completion.v1.StreamCompleteRequest\x1a\x32.antiphon.api.completion.v1.StreamCompleteResponse0\x01\x12s\n\x0b\x43ountTokens\x12..antiphon.api.completion.v1.CountTokensRequest\x1a/.antiphon.api.completion.v1.CountTokensResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3antiphon/api/completion/v1/completion_service.proto\x12\x1a\x61ntiphon.api.completion.v1\x1a%antiphon/api/core/v1/completion.proto\x1a antiphon/api/core/v1/event.proto\x1a%antiphon/api/core/v1/permission.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"S\n\x0f\x43ompleteRequest\x12@\n\x04spec\x18\x01 \x01(\x0b\x32$.antiphon.api.core.v1.CompletionSpecB\x06\xbaH\x03\xc8\x01\x01R\x04spec\"T\n\x10\x43ompleteResponse\x12@\n\ncompletion\x18\x01 \x01(\x0b\x32 .antiphon.api.core.v1.CompletionR\ncompletion\"\xa5\x01\n\x15StreamCompleteRequest\x12@\n\x04spec\x18\x01 \x01(\x0b\x32$.antiphon.api.core.v1.CompletionSpecB\x06\xbaH\x03\xc8\x01\x01R\x04spec\x12J\n\x0cmerge_window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08\x01\x32\x00R\x0bmergeWindow\"K\n\x16StreamCompleteResponse\x12\x31\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1b.antiphon.api.core.v1.EventR\x05\x65vent\"V\n\x12\x43ountTokensRequest\x12@\n\x04spec\x18\x01 \x01(\x0b\x32$.antiphon.api.core.v1.CompletionSpecB\x06\xbaH\x03\xc8\x01\x01R\x04spec\"\x8a\x01\n\x13\x43ountTokensResponse\x12!\n\x0cinput_tokens\x18\x01 \x01(\x03R\x0binputTokens\x12\x1c\n\testimated\x18\x02 \x01(\x08R\testimated\x12\x1c\n\ttokenizer\x18\x03 \x01(\tR\ttokenizer\x12\x14\n\x05model\x18\x04 \x01(\tR\x05model2\xfa\x02\n\x11\x43ompletionService\x12k\n\x08\x43omplete\x12+.antiphon.api.completion.v1.CompleteRequest\x1a,.antiphon.api.completion.v1.CompleteResponse\"\x04\xd8\xce\x18\x01\x12\x7f\n\x0eStreamComplete\x12\x31.antiphon.api.completion.v1.StreamCompleteRequest\x1a\x32.antiphon.api.completion.v1.StreamCompleteResponse\"\x04\xd8\xce\x18\x01\x30\x01\x12w\n\x0b\x43ountTokens\x12..antiphon.api.completion.v1.CountTokensRequest\x1a/.antiphon.api.completion.v1.CountTokensResponse\"\x07\x90\x02\x01\xd8\xce\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,20 +44,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMCOMPLETEREQUEST'].fields_by_name['merge_window']._serialized_options = b'\272H\t\252\001\006\"\002\010\0012\000'
   _globals['_COUNTTOKENSREQUEST'].fields_by_name['spec']._loaded_options = None
   _globals['_COUNTTOKENSREQUEST'].fields_by_name['spec']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_COMPLETIONSERVICE'].methods_by_name['Complete']._loaded_options = None
+  _globals['_COMPLETIONSERVICE'].methods_by_name['Complete']._serialized_options = b'\330\316\030\001'
+  _globals['_COMPLETIONSERVICE'].methods_by_name['StreamComplete']._loaded_options = None
+  _globals['_COMPLETIONSERVICE'].methods_by_name['StreamComplete']._serialized_options = b'\330\316\030\001'
   _globals['_COMPLETIONSERVICE'].methods_by_name['CountTokens']._loaded_options = None
-  _globals['_COMPLETIONSERVICE'].methods_by_name['CountTokens']._serialized_options = b'\220\002\001'
-  _globals['_COMPLETEREQUEST']._serialized_start=217
-  _globals['_COMPLETEREQUEST']._serialized_end=300
-  _globals['_COMPLETERESPONSE']._serialized_start=302
-  _globals['_COMPLETERESPONSE']._serialized_end=386
-  _globals['_STREAMCOMPLETEREQUEST']._serialized_start=389
-  _globals['_STREAMCOMPLETEREQUEST']._serialized_end=554
-  _globals['_STREAMCOMPLETERESPONSE']._serialized_start=556
-  _globals['_STREAMCOMPLETERESPONSE']._serialized_end=631
-  _globals['_COUNTTOKENSREQUEST']._serialized_start=633
-  _globals['_COUNTTOKENSREQUEST']._serialized_end=719
-  _globals['_COUNTTOKENSRESPONSE']._serialized_start=722
-  _globals['_COUNTTOKENSRESPONSE']._serialized_end=860
-  _globals['_COMPLETIONSERVICE']._serialized_start=863
-  _globals['_COMPLETIONSERVICE']._serialized_end=1225
+  _globals['_COMPLETIONSERVICE'].methods_by_name['CountTokens']._serialized_options = b'\220\002\001\330\316\030\001'
+  _globals['_COMPLETEREQUEST']._serialized_start=256
+  _globals['_COMPLETEREQUEST']._serialized_end=339
+  _globals['_COMPLETERESPONSE']._serialized_start=341
+  _globals['_COMPLETERESPONSE']._serialized_end=425
+  _globals['_STREAMCOMPLETEREQUEST']._serialized_start=428
+  _globals['_STREAMCOMPLETEREQUEST']._serialized_end=593
+  _globals['_STREAMCOMPLETERESPONSE']._serialized_start=595
+  _globals['_STREAMCOMPLETERESPONSE']._serialized_end=670
+  _globals['_COUNTTOKENSREQUEST']._serialized_start=672
+  _globals['_COUNTTOKENSREQUEST']._serialized_end=758
+  _globals['_COUNTTOKENSRESPONSE']._serialized_start=761
+  _globals['_COUNTTOKENSRESPONSE']._serialized_end=899
+  _globals['_COMPLETIONSERVICE']._serialized_start=902
+  _globals['_COMPLETIONSERVICE']._serialized_end=1280
 # @@protoc_insertion_point(module_scope)

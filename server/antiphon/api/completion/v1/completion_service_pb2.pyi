@@ -2,6 +2,7 @@ import datetime
 
 from antiphon.api.core.v1 import completion_pb2 as _completion_pb2
 from antiphon.api.core.v1 import event_pb2 as _event_pb2
+from antiphon.api.core.v1 import permission_pb2 as _permission_pb2
 from buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import descriptor as _descriptor

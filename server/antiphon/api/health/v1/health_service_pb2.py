@@ -22,12 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from antiphon.api.core.v1 import permission_pb2 as antiphon_dot_api_dot_core_dot_v1_dot_permission__pb2
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+antiphon/api/health/v1/health_service.proto\x12\x16\x61ntiphon.api.health.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"I\n\x12\x43heckHealthRequest\x12\x33\n\ncomponents\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\x64\x18\x01\"\x07r\x05\x10\x01\x18\x80\x01R\ncomponents\"S\n\x13\x43heckHealthResponse\x12<\n\x06report\x18\x01 \x01(\x0b\x32$.antiphon.api.health.v1.HealthReportR\x06report\"\\\n\x12WatchHealthRequest\x12\x46\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xbaH\x0c\xaa\x01\t\"\x03\x08\x90\x1c\x32\x02\x08\x01R\x08interval\"S\n\x13WatchHealthResponse\x12<\n\x06report\x18\x01 \x01(\x0b\x32$.antiphon.api.health.v1.HealthReportR\x06report\"\x95\x01\n\x0cHealthReport\x12<\n\x06status\x18\x01 \x01(\x0e\x32$.antiphon.api.health.v1.HealthStatusR\x06status\x12G\n\ncomponents\x18\x02 \x03(\x0b\x32\'.antiphon.api.health.v1.ComponentHealthR\ncomponents\"\xb6\x02\n\x0f\x43omponentHealth\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12<\n\x06status\x18\x02 \x01(\x0e\x32$.antiphon.api.health.v1.HealthStatusR\x06status\x12\x33\n\x07latency\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07latency\x12\x1d\n\nlast_error\x18\x04 \x01(\tR\tlastError\x12\x39\n\ncheck_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcheckTime\x12\x42\n\x0flast_error_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rlastErrorTime*\x7f\n\x0cHealthStatus\x12\x1d\n\x19HEALTH_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15HEALTH_STATUS_SERVING\x10\x01\x12\x1d\n\x19HEALTH_STATUS_NOT_SERVING\x10\x02\x12\x16\n\x12HEALTH_STATUS_IDLE\x10\x03\x32\xeb\x01\n\rHealthService\x12k\n\x0b\x43heckHealth\x12*.antiphon.api.health.v1.CheckHealthRequest\x1a+.antiphon.api.health.v1.CheckHealthResponse\"\x03\x90\x02\x01\x12m\n\x0bWatchHealth\x12*.antiphon.api.health.v1.WatchHealthRequest\x1a+.antiphon.api.health.v1.WatchHealthResponse\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+antiphon/api/health/v1/health_service.proto\x12\x16\x61ntiphon.api.health.v1\x1a%antiphon/api/core/v1/permission.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"I\n\x12\x43heckHealthRequest\x12\x33\n\ncomponents\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\x64\x18\x01\"\x07r\x05\x10\x01\x18\x80\x01R\ncomponents\"S\n\x13\x43heckHealthResponse\x12<\n\x06report\x18\x01 \x01(\x0b\x32$.antiphon.api.health.v1.HealthReportR\x06report\"\\\n\x12WatchHealthRequest\x12\x46\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xbaH\x0c\xaa\x01\t\"\x03\x08\x90\x1c\x32\x02\x08\x01R\x08interval\"S\n\x13WatchHealthResponse\x12<\n\x06report\x18\x01 \x01(\x0b\x32$.antiphon.api.health.v1.HealthReportR\x06report\"\x95\x01\n\x0cHealthReport\x12<\n\x06status\x18\x01 \x01(\x0e\x32$.antiphon.api.health.v1.HealthStatusR\x06status\x12G\n\ncomponents\x18\x02 \x03(\x0b\x32\'.antiphon.api.health.v1.ComponentHealthR\ncomponents\"\xb6\x02\n\x0f\x43omponentHealth\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12<\n\x06status\x18\x02 \x01(\x0e\x32$.antiphon.api.health.v1.HealthStatusR\x06status\x12\x33\n\x07latency\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07latency\x12\x1d\n\nlast_error\x18\x04 \x01(\tR\tlastError\x12\x39\n\ncheck_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcheckTime\x12\x42\n\x0flast_error_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rlastErrorTime*\x7f\n\x0cHealthStatus\x12\x1d\n\x19HEALTH_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15HEALTH_STATUS_SERVING\x10\x01\x12\x1d\n\x19HEALTH_STATUS_NOT_SERVING\x10\x02\x12\x16\n\x12HEALTH_STATUS_IDLE\x10\x03\x32\xf3\x01\n\rHealthService\x12o\n\x0b\x43heckHealth\x12*.antiphon.api.health.v1.CheckHealthRequest\x1a+.antiphon.api.health.v1.CheckHealthResponse\"\x07\x90\x02\x01\xd8\xce\x18\x03\x12q\n\x0bWatchHealth\x12*.antiphon.api.health.v1.WatchHealthRequest\x1a+.antiphon.api.health.v1.WatchHealthResponse\"\x07\x90\x02\x01\xd8\xce\x18\x03\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,23 +40,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHHEALTHREQUEST'].fields_by_name['interval']._loaded_options = None
   _globals['_WATCHHEALTHREQUEST'].fields_by_name['interval']._serialized_options = b'\272H\014\252\001\t\"\003\010\220\0342\002\010\001'
   _globals['_HEALTHSERVICE'].methods_by_name['CheckHealth']._loaded_options = None
-  _globals['_HEALTHSERVICE'].methods_by_name['CheckHealth']._serialized_options = b'\220\002\001'
+  _globals['_HEALTHSERVICE'].methods_by_name['CheckHealth']._serialized_options = b'\220\002\001\330\316\030\003'
   _globals['_HEALTHSERVICE'].methods_by_name['WatchHealth']._loaded_options = None
-  _globals['_HEALTHSERVICE'].methods_by_name['WatchHealth']._serialized_options = b'\220\002\001'
-  _globals['_HEALTHSTATUS']._serialized_start=969
-  _globals['_HEALTHSTATUS']._serialized_end=1096
-  _globals['_CHECKHEALTHREQUEST']._serialized_start=165
-  _globals['_CHECKHEALTHREQUEST']._serialized_end=238
-  _globals['_CHECKHEALTHRESPONSE']._serialized_start=240
-  _globals['_CHECKHEALTHRESPONSE']._serialized_end=323
-  _globals['_WATCHHEALTHREQUEST']._serialized_start=325
-  _globals['_WATCHHEALTHREQUEST']._serialized_end=417
-  _globals['_WATCHHEALTHRESPONSE']._serialized_start=419
-  _globals['_WATCHHEALTHRESPONSE']._serialized_end=502
-  _globals['_HEALTHREPORT']._serialized_start=505
-  _globals['_HEALTHREPORT']._serialized_end=654
-  _globals['_COMPONENTHEALTH']._serialized_start=657
-  _globals['_COMPONENTHEALTH']._serialized_end=967
-  _globals['_HEALTHSERVICE']._serialized_start=1099
-  _globals['_HEALTHSERVICE']._serialized_end=1334
+  _globals['_HEALTHSERVICE'].methods_by_name['WatchHealth']._serialized_options = b'\220\002\001\330\316\030\003'
+  _globals['_HEALTHSTATUS']._serialized_start=1008
+  _globals['_HEALTHSTATUS']._serialized_end=1135
+  _globals['_CHECKHEALTHREQUEST']._serialized_start=204
+  _globals['_CHECKHEALTHREQUEST']._serialized_end=277
+  _globals['_CHECKHEALTHRESPONSE']._serialized_start=279
+  _globals['_CHECKHEALTHRESPONSE']._serialized_end=362
+  _globals['_WATCHHEALTHREQUEST']._serialized_start=364
+  _globals['_WATCHHEALTHREQUEST']._serialized_end=456
+  _globals['_WATCHHEALTHRESPONSE']._serialized_start=458
+  _globals['_WATCHHEALTHRESPONSE']._serialized_end=541
+  _globals['_HEALTHREPORT']._serialized_start=544
+  _globals['_HEALTHREPORT']._serialized_end=693
+  _globals['_COMPONENTHEALTH']._serialized_start=696
+  _globals['_COMPONENTHEALTH']._serialized_end=1006
+  _globals['_HEALTHSERVICE']._serialized_start=1138
+  _globals['_HEALTHSERVICE']._serialized_end=1381
 # @@protoc_insertion_point(module_scope)

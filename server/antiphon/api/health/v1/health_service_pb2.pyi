@@ -1,5 +1,6 @@
 import datetime
 
+from antiphon.api.core.v1 import permission_pb2 as _permission_pb2
 from buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2

@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from antiphon.api.core.v1 import permission_pb2 as antiphon_dot_api_dot_core_dot_v1_dot_permission__pb2
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)antiphon/api/model/v1/model_service.proto\x12\x15\x61ntiphon.api.model.v1\x1a\x1b\x62uf/validate/validate.proto\"\x8a\x01\n\x11ListModelsRequest\x12\'\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12#\n\x08provider\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x08provider\"r\n\x12ListModelsResponse\x12\x34\n\x06models\x18\x01 \x03(\x0b\x32\x1c.antiphon.api.model.v1.ModelR\x06models\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"1\n\x0fGetModelRequest\x12\x1e\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x04name\"F\n\x10GetModelResponse\x12\x32\n\x05model\x18\x01 \x01(\x0b\x32\x1c.antiphon.api.model.v1.ModelR\x05model\"\xeb\x02\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n\x08provider\x18\x02 \x01(\tR\x08provider\x12\x18\n\x07\x61liases\x18\x03 \x03(\tR\x07\x61liases\x12\x45\n\x0c\x63\x61pabilities\x18\x04 \x03(\x0e\x32!.antiphon.api.model.v1.CapabilityR\x0c\x63\x61pabilities\x12\x32\n\x15\x63ontext_window_tokens\x18\x05 \x01(\x05R\x13\x63ontextWindowTokens\x12*\n\x11max_output_tokens\x18\x06 \x01(\x05R\x0fmaxOutputTokens\x12\x35\n\x06prices\x18\x07 \x01(\x0b\x32\x1d.antiphon.api.model.v1.PricesR\x06prices\x12:\n\x06status\x18\x08 \x01(\x0e\x32\".antiphon.api.model.v1.ModelStatusR\x06status\"\xa6\x03\n\x06Prices\x12#\n\rcurrency_code\x18\x01 \x01(\tR\x0c\x63urrencyCode\x12\x37\n\x18input_micros_per_million\x18\x02 \x01(\x03R\x15inputMicrosPerMillion\x12\x39\n\x19output_micros_per_million\x18\x03 \x01(\x03R\x16outputMicrosPerMillion\x12\x45\n\x1d\x63\x61\x63he_read_micros_per_million\x18\x04 \x01(\x03H\x00R\x19\x63\x61\x63heReadMicrosPerMillion\x88\x01\x01\x12G\n\x1e\x63\x61\x63he_write_micros_per_million\x18\x05 \x01(\x03H\x01R\x1a\x63\x61\x63heWriteMicrosPerMillion\x88\x01\x01\x12.\n\x13price_table_version\x18\x06 \x01(\tR\x11priceTableVersionB \n\x1e_cache_read_micros_per_millionB!\n\x1f_cache_write_micros_per_million*\xa5\x04\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41PABILITY_TOOLS\x10\x01\x12\"\n\x1e\x43\x41PABILITY_PARALLEL_TOOL_CALLS\x10\x02\x12\x1a\n\x16\x43\x41PABILITY_JSON_OBJECT\x10\x03\x12\x1a\n\x16\x43\x41PABILITY_JSON_SCHEMA\x10\x04\x12\x1a\n\x16\x43\x41PABILITY_IMAGE_INPUT\x10\x05\x12\x1d\n\x19\x43\x41PABILITY_DOCUMENT_INPUT\x10\x06\x12\x1a\n\x16\x43\x41PABILITY_AUDIO_INPUT\x10\x07\x12\x18\n\x14\x43\x41PABILITY_URI_INPUT\x10\x08\x12\x1f\n\x1b\x43\x41PABILITY_REASONING_EFFORT\x10\t\x12\x1a\n\x16\x43\x41PABILITY_TEMPERATURE\x10\n\x12\x14\n\x10\x43\x41PABILITY_TOP_P\x10\x0b\x12\x14\n\x10\x43\x41PABILITY_TOP_K\x10\x0c\x12\x13\n\x0f\x43\x41PABILITY_STOP\x10\r\x12\x13\n\x0f\x43\x41PABILITY_SEED\x10\x0e\x12 \n\x1c\x43\x41PABILITY_FREQUENCY_PENALTY\x10\x0f\x12\x1f\n\x1b\x43\x41PABILITY_PRESENCE_PENALTY\x10\x10\x12 \n\x1c\x43\x41PABILITY_LOG_PROBABILITIES\x10\x11\x12 \n\x1c\x43\x41PABILITY_EXACT_TOKEN_COUNT\x10\x12*\x98\x01\n\x0bModelStatus\x12\x1c\n\x18MODEL_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12MODEL_STATUS_READY\x10\x01\x12\x1b\n\x17MODEL_STATUS_NOT_LOADED\x10\x02\x12\x18\n\x14MODEL_STATUS_LOADING\x10\x03\x12\x1c\n\x18MODEL_STATUS_UNAVAILABLE\x10\x04\x32\xd8\x01\n\x0cModelService\x12\x66\n\nListModels\x12(.antiphon.api.model.v1.ListModelsRequest\x1a).antiphon.api.model.v1.ListModelsResponse\"\x03\x90\x02\x01\x12`\n\x08GetModel\x12&.antiphon.api.model.v1.GetModelRequest\x1a\'.antiphon.api.model.v1.GetModelResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)antiphon/api/model/v1/model_service.proto\x12\x15\x61ntiphon.api.model.v1\x1a%antiphon/api/core/v1/permission.proto\x1a\x1b\x62uf/validate/validate.proto\"\x8a\x01\n\x11ListModelsRequest\x12\'\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12#\n\x08provider\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x08provider\"r\n\x12ListModelsResponse\x12\x34\n\x06models\x18\x01 \x03(\x0b\x32\x1c.antiphon.api.model.v1.ModelR\x06models\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"1\n\x0fGetModelRequest\x12\x1e\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x04name\"F\n\x10GetModelResponse\x12\x32\n\x05model\x18\x01 \x01(\x0b\x32\x1c.antiphon.api.model.v1.ModelR\x05model\"\xeb\x02\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n\x08provider\x18\x02 \x01(\tR\x08provider\x12\x18\n\x07\x61liases\x18\x03 \x03(\tR\x07\x61liases\x12\x45\n\x0c\x63\x61pabilities\x18\x04 \x03(\x0e\x32!.antiphon.api.model.v1.CapabilityR\x0c\x63\x61pabilities\x12\x32\n\x15\x63ontext_window_tokens\x18\x05 \x01(\x05R\x13\x63ontextWindowTokens\x12*\n\x11max_output_tokens\x18\x06 \x01(\x05R\x0fmaxOutputTokens\x12\x35\n\x06prices\x18\x07 \x01(\x0b\x32\x1d.antiphon.api.model.v1.PricesR\x06prices\x12:\n\x06status\x18\x08 \x01(\x0e\x32\".antiphon.api.model.v1.ModelStatusR\x06status\"\xa6\x03\n\x06Prices\x12#\n\rcurrency_code\x18\x01 \x01(\tR\x0c\x63urrencyCode\x12\x37\n\x18input_micros_per_million\x18\x02 \x01(\x03R\x15inputMicrosPerMillion\x12\x39\n\x19output_micros_per_million\x18\x03 \x01(\x03R\x16outputMicrosPerMillion\x12\x45\n\x1d\x63\x61\x63he_read_micros_per_million\x18\x04 \x01(\x03H\x00R\x19\x63\x61\x63heReadMicrosPerMillion\x88\x01\x01\x12G\n\x1e\x63\x61\x63he_write_micros_per_million\x18\x05 \x01(\x03H\x01R\x1a\x63\x61\x63heWriteMicrosPerMillion\x88\x01\x01\x12.\n\x13price_table_version\x18\x06 \x01(\tR\x11priceTableVersionB \n\x1e_cache_read_micros_per_millionB!\n\x1f_cache_write_micros_per_million*\xa5\x04\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41PABILITY_TOOLS\x10\x01\x12\"\n\x1e\x43\x41PABILITY_PARALLEL_TOOL_CALLS\x10\x02\x12\x1a\n\x16\x43\x41PABILITY_JSON_OBJECT\x10\x03\x12\x1a\n\x16\x43\x41PABILITY_JSON_SCHEMA\x10\x04\x12\x1a\n\x16\x43\x41PABILITY_IMAGE_INPUT\x10\x05\x12\x1d\n\x19\x43\x41PABILITY_DOCUMENT_INPUT\x10\x06\x12\x1a\n\x16\x43\x41PABILITY_AUDIO_INPUT\x10\x07\x12\x18\n\x14\x43\x41PABILITY_URI_INPUT\x10\x08\x12\x1f\n\x1b\x43\x41PABILITY_REASONING_EFFORT\x10\t\x12\x1a\n\x16\x43\x41PABILITY_TEMPERATURE\x10\n\x12\x14\n\x10\x43\x41PABILITY_TOP_P\x10\x0b\x12\x14\n\x10\x43\x41PABILITY_TOP_K\x10\x0c\x12\x13\n\x0f\x43\x41PABILITY_STOP\x10\r\x12\x13\n\x0f\x43\x41PABILITY_SEED\x10\x0e\x12 \n\x1c\x43\x41PABILITY_FREQUENCY_PENALTY\x10\x0f\x12\x1f\n\x1b\x43\x41PABILITY_PRESENCE_PENALTY\x10\x10\x12 \n\x1c\x43\x41PABILITY_LOG_PROBABILITIES\x10\x11\x12 \n\x1c\x43\x41PABILITY_EXACT_TOKEN_COUNT\x10\x12*\x98\x01\n\x0bModelStatus\x12\x1c\n\x18MODEL_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12MODEL_STATUS_READY\x10\x01\x12\x1b\n\x17MODEL_STATUS_NOT_LOADED\x10\x02\x12\x18\n\x14MODEL_STATUS_LOADING\x10\x03\x12\x1c\n\x18MODEL_STATUS_UNAVAILABLE\x10\x04\x32\xe0\x01\n\x0cModelService\x12j\n\nListModels\x12(.antiphon.api.model.v1.ListModelsRequest\x1a).antiphon.api.model.v1.ListModelsResponse\"\x07\x90\x02\x01\xd8\xce\x18\x02\x12\x64\n\x08GetModel\x12&.antiphon.api.model.v1.GetModelRequest\x1a\'.antiphon.api.model.v1.GetModelResponse\"\x07\x90\x02\x01\xd8\xce\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,25 +42,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETMODELREQUEST'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\200\002'
   _globals['_MODELSERVICE'].methods_by_name['ListModels']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['ListModels']._serialized_options = b'\220\002\001'
+  _globals['_MODELSERVICE'].methods_by_name['ListModels']._serialized_options = b'\220\002\001\330\316\030\002'
   _globals['_MODELSERVICE'].methods_by_name['GetModel']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['GetModel']._serialized_options = b'\220\002\001'
-  _globals['_CAPABILITY']._serialized_start=1269
-  _globals['_CAPABILITY']._serialized_end=1818
-  _globals['_MODELSTATUS']._serialized_start=1821
-  _globals['_MODELSTATUS']._serialized_end=1973
-  _globals['_LISTMODELSREQUEST']._serialized_start=98
-  _globals['_LISTMODELSREQUEST']._serialized_end=236
-  _globals['_LISTMODELSRESPONSE']._serialized_start=238
-  _globals['_LISTMODELSRESPONSE']._serialized_end=352
-  _globals['_GETMODELREQUEST']._serialized_start=354
-  _globals['_GETMODELREQUEST']._serialized_end=403
-  _globals['_GETMODELRESPONSE']._serialized_start=405
-  _globals['_GETMODELRESPONSE']._serialized_end=475
-  _globals['_MODEL']._serialized_start=478
-  _globals['_MODEL']._serialized_end=841
-  _globals['_PRICES']._serialized_start=844
-  _globals['_PRICES']._serialized_end=1266
-  _globals['_MODELSERVICE']._serialized_start=1976
-  _globals['_MODELSERVICE']._serialized_end=2192
+  _globals['_MODELSERVICE'].methods_by_name['GetModel']._serialized_options = b'\220\002\001\330\316\030\002'
+  _globals['_CAPABILITY']._serialized_start=1308
+  _globals['_CAPABILITY']._serialized_end=1857
+  _globals['_MODELSTATUS']._serialized_start=1860
+  _globals['_MODELSTATUS']._serialized_end=2012
+  _globals['_LISTMODELSREQUEST']._serialized_start=137
+  _globals['_LISTMODELSREQUEST']._serialized_end=275
+  _globals['_LISTMODELSRESPONSE']._serialized_start=277
+  _globals['_LISTMODELSRESPONSE']._serialized_end=391
+  _globals['_GETMODELREQUEST']._serialized_start=393
+  _globals['_GETMODELREQUEST']._serialized_end=442
+  _globals['_GETMODELRESPONSE']._serialized_start=444
+  _globals['_GETMODELRESPONSE']._serialized_end=514
+  _globals['_MODEL']._serialized_start=517
+  _globals['_MODEL']._serialized_end=880
+  _globals['_PRICES']._serialized_start=883
+  _globals['_PRICES']._serialized_end=1305
+  _globals['_MODELSERVICE']._serialized_start=2015
+  _globals['_MODELSERVICE']._serialized_end=2239
 # @@protoc_insertion_point(module_scope)

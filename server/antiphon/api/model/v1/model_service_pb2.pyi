@@ -1,3 +1,4 @@
+from antiphon.api.core.v1 import permission_pb2 as _permission_pb2
 from buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper

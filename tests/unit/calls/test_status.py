@@ -14,8 +14,8 @@ from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
 from antiphon.api.core.v1.error_pb2 import ProviderError
+from antiphon.calls.status import CODES, code_name, internal_error, reason_name, status_of
 from antiphon.errors import AntiphonError, FieldViolation, ProviderFailure, Reason
-from antiphon.rpc.status import CODES, code_name, internal_error, reason_name, status_of
 
 if TYPE_CHECKING:
     from google.rpc.status_pb2 import Status

@@ -1,22 +1,36 @@
-"""The server's configuration: one YAML file, then `ANTIPHON_*` variables over it. The only reader of environment and files."""
+"""Loads the configuration: one YAML file, then `ANTIPHON_*` variables over it."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from antiphon.config_problems import Problems, did_you_mean, nearest
-from antiphon.yaml_text import YamlTextError, parse
+from antiphon.config.agreement import check_agreement
+from antiphon.config.identity import AuthSection
+from antiphon.config.problems import Problems, did_you_mean, nearest
+from antiphon.config.sections import (
+    CompletionSection,
+    EmbeddedModelSection,
+    LimitsSection,
+    LogSection,
+    RawConfig,
+    Section,
+    ServerSection,
+    TelemetrySection,
+    TlsSection,
+    WebSection,
+)
+from antiphon.config.yaml_text import YamlTextError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from antiphon.config_problems import Place
+    from antiphon.config.problems import Place
 
 FILE_VARIABLE = "ANTIPHON_CONFIG"
 PREFIX = "ANTIPHON_"
@@ -26,9 +40,6 @@ DEFAULT_FILE = Path("antiphon.yaml")
 
 # As POSIX has them; anything else that stands for a variable's name is more likely the secret itself.
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 def disable_fork_handlers() -> None:
@@ -51,63 +62,6 @@ class ConfigError(Exception):
         super().__init__("; ".join(self.problems))
 
 
-class Section(BaseModel):
-    """A part of the configuration. Unknown keys are errors; values never change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ServerSection(Section):
-    """Where the server listens and what it takes."""
-
-    host: str = Field(default="127.0.0.1", description="The address of both ports.")
-    grpc_port: Port = Field(default=50051, description="gRPC. 0: any free port.")
-    http_port: Port = Field(default=8080, description="Health, readiness and metrics over HTTP. 0: any free port.")
-    max_request_bytes: int = Field(default=16 * 2**20, ge=1024, le=2**30, description="The largest request message.")
-    drain_grace_s: Seconds = Field(default=20.0, description="How long calls in progress may go on after SIGTERM.")
-    deadline_margin_s: float = Field(
-        default=0.1, ge=0, le=10, description="Taken off the call's deadline for the provider's; never more than a tenth of what is left."
-    )
-
-
-class CompletionSection(Section):
-    """Limits of completion calls."""
-
-    first_token_timeout_s: Seconds = Field(default=120.0, description="How long a provider may take to its first token.")
-    idle_timeout_s: Seconds = Field(default=60.0, description="How long a provider may fall silent in mid-stream.")
-
-
-class EmbeddedModelSection(Section):
-    """The model that runs beside the server."""
-
-    name: str = Field(
-        default="smollm2-135m-instruct", pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="The name under which it is served."
-    )
-    weights: Path | None = Field(default=None, description="A GGUF file. Unset: the packaged SmolLM2-135M-Instruct.")
-    threads: int = Field(default=1, ge=1, le=256, description="Threads of the engine.")
-    slots: int = Field(default=2, ge=1, le=64, description="Calls worked on at a time; more wait.")
-    context_tokens: int = Field(
-        default=4096, ge=256, le=1_048_576, description="Context window of one call; memory grows with it times the slots."
-    )
-    start_timeout_s: Seconds = Field(default=60.0, description="How long loading may take.")
-
-
-class LogSection(Section):
-    """What the server writes to standard error."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least level written.")
-    format: Literal["auto", "json", "console"] = Field(default="auto", description="auto: console on a terminal, JSON lines elsewhere.")
-    access: bool = Field(default=True, description="Whether each call is logged.")
-
-
-class ProviderSection(BaseModel):
-    """One provider. `type` names its kind; the other keys are the kind's own settings."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    type: str
-
-
 class ProviderKind(Protocol):
     """A kind of provider, as far as its settings are concerned."""
 
@@ -115,17 +69,6 @@ class ProviderKind(Protocol):
     def settings(self) -> type[BaseModel]:
         """The model of its settings."""
         ...
-
-
-class RawConfig(Section):
-    """The file as it is written; providers' own settings are not looked at yet."""
-
-    server: ServerSection = ServerSection()
-    completion: CompletionSection = CompletionSection()
-    embedded_model: EmbeddedModelSection = EmbeddedModelSection()
-    log: LogSection = LogSection()
-    providers: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")], ProviderSection] = {"local": ProviderSection(type="local")}
-    aliases: dict[Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,128}$")], str] = {"default": "local/smollm2-135m-instruct"}
 
 
 class Provider(BaseModel):
@@ -146,6 +89,11 @@ class Config(BaseModel):
     completion: CompletionSection
     embedded_model: EmbeddedModelSection
     log: LogSection
+    limits: LimitsSection
+    tls: TlsSection
+    auth: AuthSection
+    web: WebSection
+    telemetry: TelemetrySection
     providers: dict[str, Provider]
     aliases: dict[str, str]
 
@@ -200,7 +148,7 @@ def _checked(document: dict[str, Any], kinds: Mapping[str, ProviderKind], proble
         raw = RawConfig.model_validate(document)
     except ValidationError as error:
         problems.add_refused(error, RawConfig, document)
-    _check_ports(document, problems)
+    check_agreement(document, problems)
     providers = _checked_providers(document, kinds, problems)
     aliases = _checked_aliases(document, problems)
     if raw is None or problems.lines():
@@ -210,18 +158,14 @@ def _checked(document: dict[str, Any], kinds: Mapping[str, ProviderKind], proble
         completion=raw.completion,
         embedded_model=raw.embedded_model,
         log=raw.log,
+        limits=raw.limits,
+        tls=raw.tls,
+        auth=raw.auth,
+        web=raw.web,
+        telemetry=raw.telemetry,
         providers=providers,
         aliases=aliases,
     )
-
-
-def _check_ports(document: dict[str, Any], problems: Problems) -> None:
-    try:
-        section = ServerSection.model_validate(document.get("server", {}))
-    except ValidationError:
-        return  # told where the whole was checked
-    if section.grpc_port == section.http_port != 0:
-        problems.add(("server", "http_port"), "is server.grpc_port, too; choose another, or 0 for any free one")
 
 
 def _check_types(document: dict[str, Any], kinds: Mapping[str, ProviderKind], problems: Problems) -> None:

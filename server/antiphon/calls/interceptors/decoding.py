@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
+from antiphon.calls.wire_fields import fields_beyond
 from antiphon.errors import InvalidRequestError, Reason
 from antiphon.event_loop import beside_loop
-from antiphon.rpc.wire_fields import fields_beyond
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-    from antiphon.rpc.call import Handler, IncomingCall, Send
+    from antiphon.calls.call import Handler, IncomingCall, Send
 
 # The longest conversation of the contract, 4,096 turns with a tool call each, has about 29,000. Decoding and checking cost by the field, not by the
 # byte: 16 MiB of empty parts would hold the event loop for a minute.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.rpc.binding import plain
+from antiphon.calls.methods import plain
 
 
 @pytest.mark.parametrize(

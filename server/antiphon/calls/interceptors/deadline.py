@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from antiphon.errors import DeadlineError, Reason
-from antiphon.ports.call import CallContext
 
 if TYPE_CHECKING:
-    from antiphon.rpc.call import Handler, IncomingCall, Send
+    from antiphon.calls.call import Handler, IncomingCall, Send
 
 # Less than this is not enough for a provider's answer to travel back.
 _LEAST_S = 0.002
@@ -30,6 +29,5 @@ class Deadline:
         if left_s is not None:
             if left_s < _LEAST_S:
                 raise DeadlineError(Reason.ERROR_REASON_DEADLINE_ALREADY_PAST, "the call's deadline was past when it arrived")
-            deadline_s = call.arrived_s + left_s - min(self._margin_s, left_s / 10)
-            call.context = CallContext(call.call_id, call.method.name, deadline_s, call.context.facts)
+            call.due(call.arrived_s + left_s - min(self._margin_s, left_s / 10))
         await rest(call, send)

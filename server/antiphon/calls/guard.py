@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from antiphon.calls.status import internal_error, reason_name, status_of
 from antiphon.errors import AntiphonError
-from antiphon.rpc.status import internal_error, reason_name, status_of
 from antiphon.telemetry.logs import logger
 
 if TYPE_CHECKING:
     from google.rpc.status_pb2 import Status
 
-    from antiphon.rpc.call import Handler, IncomingCall, Send
+    from antiphon.calls.call import Handler, IncomingCall, Send
 
 
 async def guarded(handler: Handler, call: IncomingCall, send: Send) -> Status | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from antiphon.calls.status import CODES, code_name, reason_name
 from antiphon.errors import AntiphonError, Reason
-from antiphon.rpc.status import CODES, code_name, reason_name
 from antiphon.telemetry.logs import logger
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
-    from antiphon.rpc.call import Handler, IncomingCall, Send
+    from antiphon.calls.call import Handler, IncomingCall, Send
     from antiphon.telemetry.metrics import Metrics
 
 

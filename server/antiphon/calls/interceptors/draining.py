@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from antiphon.errors import Reason, UnavailableError
 
 if TYPE_CHECKING:
-    from antiphon.rpc.call import Handler, IncomingCall, Send
-    from antiphon.rpc.in_flight import InFlight
+    from antiphon.calls.call import Handler, IncomingCall, Send
+    from antiphon.calls.in_flight import InFlight
 
 
 class Draining:

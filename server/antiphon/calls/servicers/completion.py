@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from antiphon.api.completion.v1 import completion_service_pb2 as pb
 
 if TYPE_CHECKING:
+    from antiphon.calls.call import Send
     from antiphon.completion.service import CompletionService
     from antiphon.ports.call import CallContext
-    from antiphon.rpc.call import Send
 
 
 class CompletionServicer:

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from antiphon.rpc.interceptors.access import Access
-from antiphon.rpc.interceptors.deadline import Deadline
-from antiphon.rpc.interceptors.decoding import Decoding
-from antiphon.rpc.interceptors.draining import Draining
-from antiphon.rpc.interceptors.validation import Validation
+from antiphon.calls.interceptors.access import Access
+from antiphon.calls.interceptors.deadline import Deadline
+from antiphon.calls.interceptors.decoding import Decoding
+from antiphon.calls.interceptors.draining import Draining
+from antiphon.calls.interceptors.validation import Validation
 
 if TYPE_CHECKING:
+    from antiphon.calls.call import Interceptor
+    from antiphon.calls.in_flight import InFlight
     from antiphon.config import Config
-    from antiphon.rpc.call import Interceptor
-    from antiphon.rpc.in_flight import InFlight
     from antiphon.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The interceptors, outermost first. The error guard stands around them all, in `antiphon.rpc.guard`.
+    """The interceptors, outermost first. The error guard stands around them all, in `antiphon.calls.guard`.
 
     Attributes:
         of_calls: What every call passes, whether or not there is such a method.

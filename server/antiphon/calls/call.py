@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from antiphon.ports.call import CallContext
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from google.protobuf.message import Message
+
+    from antiphon.api.core.v1.permission_pb2 import Permission
+    from antiphon.ports.call import Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +26,20 @@ class RpcMethod:
         name: The full name, as in `/antiphon.api.completion.v1.CompletionService/Complete`.
         request_type: The class of its request.
         server_streaming: Whether it answers in a stream.
+        permission: What its caller needs; UNSPECIFIED where there is no such method.
     """
 
     name: str
     request_type: type[Message]
     server_streaming: bool
+    permission: Permission
+
+
+class Encoding(Enum):
+    """How a call's messages are written."""
+
+    PROTO = "proto"
+    JSON = "json"
 
 
 @dataclass(slots=True)
@@ -40,6 +53,8 @@ class IncomingCall:
         body: The request's bytes.
         arrived_s: When it arrived, on the loop's clock in seconds.
         time_left_s: What was left of the caller's deadline at arrival, in seconds; None means no deadline.
+        encoding: How its request is written.
+        certificate_names: The names in the client's certificate, once its signature was checked; empty without one.
         context: What the layers below see; made by the deadline step.
         request: The request, once decoded.
         messages_sent: How many response messages went out.
@@ -51,12 +66,24 @@ class IncomingCall:
     body: bytes
     arrived_s: float
     time_left_s: float | None
+    encoding: Encoding = Encoding.PROTO
+    certificate_names: Sequence[str] = ()
     context: CallContext = field(init=False)
     request: Any = None
     messages_sent: int = 0
 
     def __post_init__(self) -> None:
         self.context = CallContext(self.call_id, self.method.name)
+
+    def come_from(self, caller: Caller) -> None:
+        """Notes who calls."""
+        context = self.context
+        self.context = CallContext(context.call_id, context.method, context.deadline_s, context.facts, caller)
+
+    def due(self, deadline_s: float) -> None:
+        """Notes when the provider must be done, on the loop's clock in seconds."""
+        context = self.context
+        self.context = CallContext(context.call_id, context.method, deadline_s, context.facts, context.caller)
 
 
 Send = Callable[["Message"], Awaitable[None]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from antiphon.rpc.in_flight import InFlight
+from antiphon.calls.in_flight import InFlight
 
 
 async def working(calls: InFlight, wait_s: float, seen: list[bool]) -> None:

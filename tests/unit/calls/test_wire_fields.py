@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.api.completion.v1.completion_service_pb2 import CompleteRequest
-from antiphon.rpc.wire_fields import fields_beyond
+from antiphon.calls.wire_fields import fields_beyond
 from tests.support.faker import MessageFaker
 
 

@@ -10,7 +10,7 @@ from antiphon.errors import FieldViolation, InvalidRequestError, Reason
 from antiphon.event_loop import beside_loop
 
 if TYPE_CHECKING:
-    from antiphon.rpc.call import Handler, IncomingCall, Send
+    from antiphon.calls.call import Handler, IncomingCall, Send
 
 _MOST_VIOLATIONS = 16
 # Telling of a violation costs far more than finding it, and a request can hold one every two bytes: only a short one is told all its violations.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from antiphon.api.health.v1 import health_service_pb2 as pb
 
 if TYPE_CHECKING:
+    from antiphon.calls.call import Send
     from antiphon.health.monitor import HealthMonitor
     from antiphon.ports.call import CallContext
-    from antiphon.rpc.call import Send
 
 
 class HealthServicer:

@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from antiphon.api.completion.v1.completion_service_pb2 import CompleteRequest, CompleteResponse
+from antiphon.api.core.v1.permission_pb2 import Permission
 from antiphon.api.model.v1.model_service_pb2 import ListModelsRequest
+from antiphon.calls.call import IncomingCall, RpcMethod, chain
+from antiphon.calls.guard import guarded
+from antiphon.calls.interceptors.access import Access
+from antiphon.calls.interceptors.deadline import Deadline
+from antiphon.calls.interceptors.decoding import Decoding
+from antiphon.calls.interceptors.validation import Validation
 from antiphon.errors import AntiphonError, InvalidRequestError, ProviderFailure, Reason
-from antiphon.rpc.call import IncomingCall, RpcMethod, chain
-from antiphon.rpc.guard import guarded
-from antiphon.rpc.interceptors.access import Access
-from antiphon.rpc.interceptors.deadline import Deadline
-from antiphon.rpc.interceptors.decoding import Decoding
-from antiphon.rpc.interceptors.validation import Validation
 from antiphon.telemetry.metrics import Metrics
 from tests.support.long_work import longest_conversation, turns_of_others
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from antiphon.rpc.call import Handler, Send
+    from antiphon.calls.call import Handler, Send
 
-METHOD = RpcMethod("/test.Service/Method", CompleteRequest, server_streaming=False)
+METHOD = RpcMethod("/test.Service/Method", CompleteRequest, server_streaming=False, permission=Permission.PERMISSION_COMPLETIONS_CREATE)
 
 
 def incoming(body: bytes = b"", left_s: float | None = None, method: RpcMethod = METHOD) -> IncomingCall:
@@ -120,7 +121,9 @@ async def test_other_calls_get_their_turns_while_the_longest_conversation_is_dec
 
 
 async def test_a_request_without_rules_broken_goes_on() -> None:
-    call = incoming(method=RpcMethod("/x/y", ListModelsRequest, server_streaming=False))
+    call = incoming(
+        method=RpcMethod("/x/y", ListModelsRequest, server_streaming=False, permission=Permission.PERMISSION_COMPLETIONS_CREATE)
+    )
     call.request = ListModelsRequest(page_size=1000)
     await Validation()(call, send, ending(done))
     assert 2 == call.messages_sent
