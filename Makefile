@@ -51,6 +51,9 @@ check: bootstrap  ## Lint, types, layers, contract and generated code
 	buf format --diff --exit-code proto
 	$(BIN)/python -m tools.breaking
 	$(BIN)/python -m tools.generated --check
+	$(BIN)/python -m tools.licences --check
+	$(BIN)/python -m tools.sbom --check
+	$(BIN)/python -m tools.advisories --check
 
 test: bootstrap  ## Set up, check, then run all tests; coverage is enforced
 	$(MAKE) check
@@ -74,6 +77,29 @@ bench-tools: bootstrap  ## Tool choice and JSON Schema answers of the embedded m
 
 lock: $(VENV)/uv.stamp  ## Resolve the pinned, hashed requirements anew
 	$(BIN)/python -m tools.lock
+
+# --- what is handed on --------------------------------------------------------------------------------------------------------------------
+
+.PHONY: wheels licences sbom advisories audit container-steps
+
+wheels: bootstrap  ## Build the server's and the SDK's wheels and source distributions into dist/, twice, and compare
+	$(BIN)/python -m tools.wheels
+
+licences: bootstrap  ## Write LICENSES.md from the locks and the packages' metadata
+	$(BIN)/python -m tools.licences
+
+sbom: bootstrap  ## Write deploy/sbom.cdx.json, the CycloneDX bill of what a deployment runs
+	$(BIN)/python -m tools.sbom
+
+advisories: bootstrap  ## Copy what a dump of OSV records says of our locks: make advisories FROM=<folder or zip> SOURCE="<what it is>"
+	@test -n "$(FROM)" -a -n "$(SOURCE)" || { echo 'make advisories FROM=<folder or zip of OSV records> SOURCE="<what it is>"; docs/SUPPLY_CHAIN.md tells more'; exit 2; }
+	$(BIN)/python -m tools.advisories --refresh "$(FROM)" --source "$(SOURCE)"
+
+audit: bootstrap  ## Before a release: the advisories' scan, failing also where it could not look
+	$(BIN)/python -m tools.advisories --check --strict
+
+container-steps: wheels  ## Replay deploy/Containerfile without an engine: install, start, health check, stop (about a minute)
+	$(BIN)/python -m tools.container_steps
 
 clean:  ## Remove everything that bootstrap made
 	rm -rf $(VENV) third_party/imported

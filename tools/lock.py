@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[1]
 LOCKS: dict[str, tuple[list[str], list[str]]] = {
     "uv.txt": (["requirements/uv.in"], []),
     "server.txt": (["pyproject.toml", "clients/python/pyproject.toml", "requirements/build.in"], ["--extra", "local"]),
+    # What a deployed server runs: server.txt without what builds the packages.
+    "runtime.txt": (["pyproject.toml", "clients/python/pyproject.toml"], ["--extra", "local", "--constraint", "requirements/server.txt"]),
     "embedded.txt": (["requirements/embedded.in"], ["--no-deps"]),
     "dev.txt": (["requirements/dev.in"], ["--constraint", "requirements/server.txt"]),
 }

@@ -38,9 +38,10 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def wheel(built: Path, package: str) -> ZipFile:
+def contents(built: Path, package: str) -> dict[str, bytes]:
     (path,) = built.glob(f"{package}-[0-9]*.whl")
-    return ZipFile(path)
+    with ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def known_files(folder: str) -> list[str]:
@@ -66,7 +67,7 @@ def test_a_second_build_gives_the_same_bytes(built: Path, tmp_path: Path, monkey
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_wheel_holds_the_code_and_nothing_else(built: Path, package: str) -> None:
     expected = {path.replace(source, name, 1) for source, name in PACKAGES[package].items() for path in known_files(source)}
-    names = set(wheel(built, package).namelist())
+    names = set(contents(built, package))
     assert expected == {name for name in names if ".dist-info/" not in name}
     rest = {name.partition(".dist-info/")[2] for name in names - expected}
     assert {"METADATA", "WHEEL", "RECORD", "licenses/LICENSE"} == rest - {"entry_points.txt"}
@@ -82,14 +83,13 @@ def test_a_wheel_holds_the_code_and_nothing_else(built: Path, package: str) -> N
     ],
 )
 def test_a_wheel_carries_the_generated_code(built: Path, package: str, generated: str) -> None:
-    assert generated in wheel(built, package).namelist()
+    assert generated in contents(built, package)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_licence_is_the_repositorys(built: Path, package: str) -> None:
-    archive = wheel(built, package)
-    (name,) = (name for name in archive.namelist() if name.endswith("licenses/LICENSE"))
-    assert (ROOT / "LICENSE").read_bytes() == archive.read(name)
+    (text,) = (text for name, text in contents(built, package).items() if name.endswith("licenses/LICENSE"))
+    assert (ROOT / "LICENSE").read_bytes() == text
 
 
 @pytest.mark.parametrize("package", PACKAGES)
