@@ -9,7 +9,7 @@ UV := $(BIN)/uv
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help bootstrap run check test generate bench bench-ghz bench-cancel bench-tools lock clean
+.PHONY: help bootstrap run check test test-collector generate settings bench bench-parts soak bench-ghz bench-cancel bench-tools campaign-rolling campaign-overload campaign-stalled lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,7 +50,9 @@ check: bootstrap  ## Lint, types, layers, contract and generated code
 	buf lint proto
 	buf format --diff --exit-code proto
 	$(BIN)/python -m tools.breaking
+	$(BIN)/python -m tools.permissions
 	$(BIN)/python -m tools.generated --check
+	$(BIN)/python -m tools.settings --check
 	$(BIN)/python -m tools.licences --check
 	$(BIN)/python -m tools.sbom --check
 	$(BIN)/python -m tools.advisories --check
@@ -60,11 +62,23 @@ test: bootstrap  ## Set up, check, then run all tests; coverage is enforced
 	$(BIN)/python -m pytest
 	$(BIN)/python -m tools.coverage_bars
 
+test-collector: bootstrap  ## The tests of traces against the OpenTelemetry collector (needs Go; builds it once, in minutes)
+	ANTIPHON_TEST_COLLECTOR=1 $(BIN)/python -m pytest --no-cov tests/interop/test_traces.py
+
 generate: bootstrap  ## Generate code from the contract
 	$(BIN)/python -m tools.generated
 
+settings: bootstrap  ## Write docs/SETTINGS.md from the configuration's sections
+	$(BIN)/python -m tools.settings
+
 bench: bootstrap  ## Paired benchmark: bare grpc.aio against Antiphon, same upstream
 	$(BIN)/python -m bench.run
+
+bench-parts: bootstrap  ## What each part costs: TLS, keys, traces, access log, workers ...
+	$(BIN)/python -m bench.parts
+
+soak: bootstrap  ## Half an hour of mixed load: memory, descriptors, tasks
+	$(BIN)/python -m bench.soak --minutes 30 --seed 1
 
 bench-ghz: bootstrap  ## ghz scenarios (needs Go; builds ghz once)
 	$(BIN)/python -m bench.ghz.run
@@ -72,8 +86,17 @@ bench-ghz: bootstrap  ## ghz scenarios (needs Go; builds ghz once)
 bench-cancel: bootstrap  ## How soon a cancelled call closes its provider's connection
 	$(BIN)/python -m bench.cancellation
 
+campaign-rolling: bootstrap  ## Workers replaced and killed under load: what callers notice
+	$(BIN)/python -m bench.campaigns.rolling
+
 bench-tools: bootstrap  ## Tool choice and JSON Schema answers of the embedded model
 	$(BIN)/python -m bench.tool_choice.run
+
+campaign-overload: bootstrap  ## Five times the calls that a server can take: goodput, the cost of a refusal, health
+	$(BIN)/python -m bench.campaigns.overload
+
+campaign-stalled: bootstrap  ## A thousand readers that read nothing: memory, eviction, what others notice
+	$(BIN)/python -m bench.campaigns.stalled_readers
 
 lock: $(VENV)/uv.stamp  ## Resolve the pinned, hashed requirements anew
 	$(BIN)/python -m tools.lock

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from bench.pairing import build, servers
 from bench.pairing.rounds import Generator, LoadError
 from bench.pairing.scenarios import SCENARIOS
+from bench.pairing.setups import EVERYTHING, SETUPS
 
 if TYPE_CHECKING:
     from collections.abc import Generator as Iterating
@@ -63,6 +64,9 @@ def main(arguments: list[str]) -> int:
     """Runs one scenario a few times and tells where the CPU went."""
     parser = argparse.ArgumentParser(prog="python -m bench.hotpath", description=__doc__)
     parser.add_argument("--candidate", default="antiphon", help="`antiphon`, `bare`, or a script that takes the bare server's options")
+    parser.add_argument(
+        "--setup", default=EVERYTHING.name, choices=list(SETUPS), help="which parts of Antiphon are on (default: everything)"
+    )
     parser.add_argument("--scenario", default="paced", choices=[scenario.name for scenario in SCENARIOS])
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args(arguments)
@@ -73,7 +77,7 @@ def main(arguments: list[str]) -> int:
             folder = Path(temporary)
             with (
                 servers.upstream(upstream_binary, 1, folder) as upstream,
-                servers.candidate(options.candidate, upstream.address, folder) as server,
+                servers.candidate(options.candidate, upstream.address, folder, setup=SETUPS[options.setup]) as server,
             ):
                 generator = Generator(load_binary, protoset, upstream, folder, 4)
                 generator.run(scenario, server, window=True)

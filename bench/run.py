@@ -13,10 +13,14 @@ import time
 from pathlib import Path
 
 from bench.pairing import build, report, servers
+from bench.pairing.proof import prove
 from bench.pairing.rounds import Comparison, Generator, LoadError, compare
 from bench.pairing.scenarios import SCENARIOS
+from bench.pairing.setups import EVERYTHING, SETUPS
 
 RESULTS = Path(__file__).parent / "results"
+# A run of fewer is a look and no result, and is not written down.
+FEWEST_ROUNDS = 7
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -24,6 +28,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     names = [scenario.name for scenario in SCENARIOS]
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidate", default="antiphon", help="`antiphon`, `bare`, or a script that takes the bare server's options")
+    parser.add_argument(
+        "--setup", default=EVERYTHING.name, choices=list(SETUPS), help="which parts of Antiphon are on (default: everything)"
+    )
     parser.add_argument("--scenario", action="append", choices=names, help="run only this one; can be given again")
     parser.add_argument("--rounds", type=int, default=11, help="pairs a scenario (default 11)")
     parser.add_argument("--connections", type=int, default=4, help="connections that the callers share (default 4)")
@@ -45,13 +52,15 @@ def run(options: argparse.Namespace) -> list[Comparison]:
         with (
             servers.upstream(upstream_binary, options.seed, folder) as upstream,
             servers.candidate("bare", upstream.address, folder) as bare,
-            servers.candidate(options.candidate, upstream.address, folder, label="candidate") as candidate,
+            servers.candidate(options.candidate, upstream.address, folder, label="candidate", setup=SETUPS[options.setup]) as candidate,
         ):
             generator = Generator(load_binary, protoset, upstream, folder, options.connections, options.fixed_window)
             try:
+                if options.candidate == "antiphon":
+                    prove(generator, SETUPS[options.setup], candidate)
                 return [compare(generator, scenario, bare, candidate, rounds=options.rounds, progress=say) for scenario in chosen]
             except LoadError as error:
-                raise LoadError(f"{error}\nThe end of the candidate's log:\n{servers.log_end(folder / 'candidate.log')}") from error
+                raise LoadError(f"{error}\nThe end of the candidate's log:\n{servers.log_end(candidate.log)}") from error
 
 
 def say(line: str) -> None:
@@ -68,7 +77,9 @@ def main(arguments: list[str]) -> int:
     except (build.BuildError, servers.StartError, LoadError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    label = "bare again" if options.candidate == "bare" else Path(options.candidate).stem
+    label = {"bare": "bare again", "antiphon": f"antiphon, {SETUPS[options.setup].title}"}.get(
+        options.candidate, Path(options.candidate).stem
+    )
     found_under = report.conditions(
         f"seed {options.seed}, {options.rounds} rounds a scenario, {options.connections} connections"
         + (", bandwidth probe off" if options.fixed_window else "")
@@ -79,7 +90,10 @@ def main(arguments: list[str]) -> int:
     print(report.table(comparisons, label))
     print()
     print(report.detail(comparisons, label))
-    name = options.out or (report.PAIRED if options.candidate == "antiphon" and not options.scenario else "")
+    whole = (
+        options.candidate == "antiphon" and options.setup == EVERYTHING.name and not options.scenario and options.rounds >= FEWEST_ROUNDS
+    )
+    name = options.out or (report.PAIRED if whole else "")
     if name:
         report.write(RESULTS, name, label, comparisons, found_under)
     missed = sum(not met for found in comparisons for _, met in found.verdicts)

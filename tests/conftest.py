@@ -26,8 +26,12 @@ hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, data
 hypothesis.settings.register_profile("seek", deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-# Read once, before anything is served; a test that loads a configuration does it on its own loop.
-_MAY_BLOCK = (("antiphon/config/loading.py", {"load"}),)
+_MAY_BLOCK = (
+    # Read once, before anything is served; a test that loads a configuration does it on its own loop.
+    ("antiphon/config/loading.py", {"load"}),
+    # The kernel answers for these files from memory, in microseconds: no disk is waited for.
+    ("antiphon/calls/memory.py", {"_text"}),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

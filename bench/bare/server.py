@@ -11,6 +11,7 @@ import asyncio
 import signal
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import aiohttp
@@ -157,8 +158,8 @@ def method_handlers(servicer: BareCompletionService) -> dict[str, grpc.RpcMethod
     }
 
 
-async def serve(listen: str, base_url: str) -> None:
-    """Serves until SIGTERM or SIGINT."""
+async def serve(listen: str, base_url: str, certificate: Path | None, private_key: Path | None) -> None:
+    """Serves until SIGTERM or SIGINT; with a certificate and its key, by TLS."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -168,7 +169,11 @@ async def serve(listen: str, base_url: str) -> None:
     ) as session:
         server = grpc.aio.server()
         server.add_registered_method_handlers(SERVICE, method_handlers(BareCompletionService(session, base_url)))
-        port = server.add_insecure_port(listen)
+        if certificate is not None and private_key is not None:
+            pairs = [(private_key.read_bytes(), certificate.read_bytes())]  # noqa: ASYNC240  # before anything is served
+            port = server.add_secure_port(listen, grpc.ssl_server_credentials(pairs))
+        else:
+            port = server.add_insecure_port(listen)
         await server.start()
         print(f"listening on 127.0.0.1:{port}", flush=True)
         await stop.wait()
@@ -180,8 +185,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="the bare server of the paired bench")
     parser.add_argument("--listen", default="127.0.0.1:0", help="host:port; port 0 takes a free one")
     parser.add_argument("--upstream", required=True, help="base URL of the upstream, such as http://127.0.0.1:9000/v1")
+    parser.add_argument("--certificate", type=Path, help="its certificate chain (PEM); none: plaintext")
+    parser.add_argument("--private-key", type=Path, help="the certificate's key (PEM)")
     arguments = parser.parse_args()
-    uvloop.run(serve(arguments.listen, arguments.upstream))
+    uvloop.run(serve(arguments.listen, arguments.upstream, arguments.certificate, arguments.private_key))
 
 
 if __name__ == "__main__":

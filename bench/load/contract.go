@@ -34,6 +34,7 @@ type rpc struct {
 	path      string
 	streaming bool
 	request   []byte
+	json      []byte // the request as the Connect protocol has it in JSON
 	text      fieldPath
 }
 
@@ -63,7 +64,15 @@ func loadRPC(protoset, requestFile, model string, streaming bool) (rpc, error) {
 	if err != nil {
 		return rpc{}, err
 	}
-	request, err := encodeRequest(descriptor.Input(), requestFile, model)
+	message, err := readRequest(descriptor.Input(), requestFile, model)
+	if err != nil {
+		return rpc{}, err
+	}
+	request, err := proto.Marshal(message)
+	if err != nil {
+		return rpc{}, err
+	}
+	asJSON, err := protojson.Marshal(message)
 	if err != nil {
 		return rpc{}, err
 	}
@@ -71,6 +80,7 @@ func loadRPC(protoset, requestFile, model string, streaming bool) (rpc, error) {
 		path:      fmt.Sprintf("/%s/%s", service, method),
 		streaming: streaming,
 		request:   request,
+		json:      asJSON,
 		text:      text,
 	}, nil
 }
@@ -87,7 +97,7 @@ func loadFiles(protoset string) (*protoregistry.Files, error) {
 	return protodesc.NewFiles(set)
 }
 
-func encodeRequest(input protoreflect.MessageDescriptor, requestFile, model string) ([]byte, error) {
+func readRequest(input protoreflect.MessageDescriptor, requestFile, model string) (proto.Message, error) {
 	data, err := os.ReadFile(requestFile)
 	if err != nil {
 		return nil, err
@@ -109,7 +119,7 @@ func encodeRequest(input protoreflect.MessageDescriptor, requestFile, model stri
 		return nil, fmt.Errorf("%s has no string that names the model", holder.Descriptor().FullName())
 	}
 	holder.Set(last, protoreflect.ValueOfString(model))
-	return proto.Marshal(message)
+	return message, nil
 }
 
 func resolve(message protoreflect.MessageDescriptor, names []protoreflect.Name) (fieldPath, error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 )
 
@@ -47,9 +49,13 @@ func (r *record) add(other record) {
 
 // connect opens the connections and waits until they are ready, so that the
 // handshakes are not part of what is measured.
-func connect(ctx context.Context, target string, count int, fixed bool) ([]*grpc.ClientConn, error) {
+func connect(ctx context.Context, target string, count int, fixed bool, secure *tls.Config) ([]*grpc.ClientConn, error) {
+	transport := insecure.NewCredentials()
+	if secure != nil {
+		transport = credentials.NewTLS(secure)
+	}
 	options := []grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})),
 	}
 	if fixed {
@@ -72,8 +78,23 @@ func connect(ctx context.Context, target string, count int, fixed bool) ([]*grpc
 	return connections, nil
 }
 
+// callOnce makes one call and checks it.
+type callOnce func(r *record) error
+
+// caller gives each caller, by its number, its way to call.
+type caller func(number int) callOnce
+
+// overGRPC shares the connections between the callers in turn.
+func overGRPC(ctx context.Context, connections []*grpc.ClientConn, method rpc, expected string) caller {
+	return func(number int) callOnce {
+		connection := connections[number%len(connections)]
+		buffer := make([]byte, 0, 4096)
+		return func(r *record) error { return r.call(ctx, connection, method, expected, &buffer) }
+	}
+}
+
 // drive makes the calls and returns what the callers saw together.
-func drive(ctx context.Context, connections []*grpc.ClientConn, method rpc, expected string, plan load) record {
+func drive(calling caller, plan load) record {
 	tickets := make(chan struct{}, plan.calls)
 	for range plan.calls {
 		tickets <- struct{}{}
@@ -81,16 +102,15 @@ func drive(ctx context.Context, connections []*grpc.ClientConn, method rpc, expe
 	close(tickets)
 	records := make([]record, plan.concurrency)
 	var callers sync.WaitGroup
-	for caller := range plan.concurrency {
+	for number := range plan.concurrency {
 		callers.Go(func() {
 			if plan.ramp > 0 {
-				time.Sleep(plan.ramp * time.Duration(caller) / time.Duration(plan.concurrency))
+				time.Sleep(plan.ramp * time.Duration(number) / time.Duration(plan.concurrency))
 			}
-			connection := connections[caller%len(connections)]
-			buffer := make([]byte, 0, 4096)
+			call := calling(number)
 			for range tickets {
-				if err := records[caller].call(ctx, connection, method, expected, &buffer); err != nil {
-					records[caller].failures = append(records[caller].failures, err)
+				if err := call(&records[number]); err != nil {
+					records[number].failures = append(records[number].failures, err)
 					// A server that fails once fails often: the rest of this
 					// caller's share would only bury the first cause.
 					return

@@ -48,12 +48,12 @@ func deliver(t *testing.T, texts []string) record {
 	t.Cleanup(server.Stop)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	t.Cleanup(cancel)
-	connections, err := connect(ctx, listener.Addr().String(), 1, false)
+	connections, err := connect(ctx, listener.Addr().String(), 1, false, nil)
 	t.Cleanup(func() { closeAll(connections) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	return drive(ctx, connections, testMethod, tokens.Full(40), load{concurrency: 1, calls: 1})
+	return drive(overGRPC(ctx, connections, testMethod, tokens.Full(40)), load{concurrency: 1, calls: 1})
 }
 
 func sent() []string {

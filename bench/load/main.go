@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"antiphon/bench/upstream/tokens"
 )
@@ -23,7 +24,8 @@ const maxFailures = 5
 
 type options struct {
 	target, protoset, request, model, upstream string
-	streaming, fixedWindow                     bool
+	authority, key                             string
+	streaming, fixedWindow, json               bool
 	connections                                int
 	serverPID, upstreamPID                     int
 	settle, deadline                           time.Duration
@@ -35,6 +37,9 @@ func main() {
 	flag.StringVar(&o.target, "target", "", "the server's host:port")
 	flag.StringVar(&o.protoset, "protoset", "", "the contract as a file descriptor set")
 	flag.StringVar(&o.request, "request", "", "a file with the request as JSON")
+	flag.StringVar(&o.authority, "authority", "", "who signed the server's certificate (PEM); none: plaintext")
+	flag.StringVar(&o.key, "key", "", "the API key that each call carries")
+	flag.BoolVar(&o.json, "json", false, "call the unary RPC as the Connect protocol has it, with JSON over HTTP/1.1, a connection a caller")
 	flag.StringVar(&o.model, "model", "bench/mock-t20-r0", "the model, which names the workload")
 	flag.StringVar(&o.upstream, "upstream", "", "the mock upstream's host:port, to compare what it sent with what arrived")
 	flag.BoolVar(&o.streaming, "stream", false, "call StreamComplete instead of Complete")
@@ -95,18 +100,39 @@ func run(o options) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), o.deadline)
-	defer cancel()
-	connections, err := connect(ctx, o.target, o.connections, o.fixedWindow)
-	defer closeAll(connections)
+	secure, err := clientTLS(o.authority)
 	if err != nil {
 		return result{}, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), o.deadline)
+	defer cancel()
+	expected := tokens.Full(work.Tokens)
+	var calling caller
+	if o.json {
+		ours := newConnectJSON(o.target, method.path, o.key, method.json, secure, o.plan.concurrency)
+		defer ours.client.CloseIdleConnections()
+		if err := ours.warm(ctx, expected, o.plan.concurrency); err != nil {
+			return result{}, err
+		}
+		calling = func(int) callOnce {
+			return func(r *record) error { return ours.call(ctx, r, expected) }
+		}
+	} else {
+		connections, err := connect(ctx, o.target, o.connections, o.fixedWindow, secure)
+		defer closeAll(connections)
+		if err != nil {
+			return result{}, err
+		}
+		if o.key != "" {
+			ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+o.key)
+		}
+		calling = overGRPC(ctx, connections, method, expected)
 	}
 	before, err := read(o)
 	if err != nil {
 		return result{}, err
 	}
-	total := drive(ctx, connections, method, tokens.Full(work.Tokens), o.plan)
+	total := drive(calling, o.plan)
 	end := time.Now()
 	time.Sleep(o.settle)
 	after, err := read(o)

@@ -46,6 +46,7 @@ type seen struct {
 	Streams     int64 `json:"streams"`
 	BrokenOff   int64 `json:"broken_off"`
 	Tokens      int64 `json:"tokens"`
+	Spans       int64 `json:"spans"`
 }
 
 func (s seen) minus(before seen) seen {
@@ -55,6 +56,7 @@ func (s seen) minus(before seen) seen {
 		Streams:     s.Streams - before.Streams,
 		BrokenOff:   s.BrokenOff - before.BrokenOff,
 		Tokens:      s.Tokens - before.Tokens,
+		Spans:       s.Spans - before.Spans,
 	}
 }
 

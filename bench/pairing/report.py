@@ -101,12 +101,14 @@ def write(folder: Path, name: str, candidate: str, comparisons: Sequence[Compari
         for found in comparisons
     ]
     document = {"conditions": found_under, "candidate": candidate, "columns": [name for name, _ in _COLUMNS], "scenarios": scenarios}
-    text = json.dumps(document, indent=1)
-    # A run is a row: numbers alone on their lines are put together again.
-    text = re.sub(r"\[[\s\d.,-]+\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]).replace("[ ", "[").replace(" ]", "]"), text)
-    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(compact(json.dumps(document, indent=1)) + "\n", encoding="utf-8")
     if name == PAIRED:
         (folder / "README.md").write_text(page(candidate, comparisons, found_under), encoding="utf-8")
+
+
+def compact(text: str) -> str:
+    """Puts together again what JSON's indentation spreads: a list of numbers is a row."""
+    return re.sub(r"\[[\s\d.,-]+\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]).replace("[ ", "[").replace(" ]", "]"), text)
 
 
 def page(candidate: str, comparisons: Sequence[Comparison], found_under: dict[str, str]) -> str:

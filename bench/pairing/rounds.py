@@ -83,8 +83,8 @@ class Generator:
     connections: int
     fixed_window: bool = False
 
-    def run(self, scenario: Scenario, server: Running, *, window: bool, calls: int | None = None) -> Run:
-        """Runs a scenario once.
+    def run(self, scenario: Scenario, server: Running, *, window: bool, calls: int | None = None, deadline_s: float = RUN_TIMEOUT_S) -> Run:
+        """Runs a scenario once, or the first calls of it.
 
         Raises:
             LoadError: A call failed, an answer was wrong, or the run took too long.
@@ -96,8 +96,11 @@ class Generator:
         command += [f"-protoset={self.protoset}", f"-request={request}", f"-model=bench/{scenario.workload}"]
         command += [f"-stream={str(scenario.stream).lower()}", f"-connections={self.connections}"]
         command += [f"-concurrency={scenario.concurrency}", f"-calls={calls or scenario.calls}"]
-        command += [f"-ramp={scenario.ramp_s}s", f"-deadline={RUN_TIMEOUT_S}s"]
-        command += [f"-fixed-window={str(self.fixed_window).lower()}"]
+        command += [f"-ramp={scenario.ramp_s}s", f"-deadline={deadline_s}s"]
+        command += [f"-fixed-window={str(self.fixed_window).lower()}", f"-settle={server.settle_s}s"]
+        command += [f"-key={server.key}"] if server.key else []
+        command += [f"-authority={server.authority}"] if server.authority else []
+        command += ["-json"] if server.json else []
         try:
             # The generator ends by its own deadline; the longer one here is for a generator that hangs.
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RUN_TIMEOUT_S + 15)

@@ -9,18 +9,24 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
+from bench.pairing.access import make_access
+from bench.pairing.setups import OFF
+
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
+
+    from bench.pairing.setups import Setup
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
+EXPORT_DELAY_S = 0.2
 
 
 class StartError(Exception):
@@ -29,21 +35,33 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A program that listens.
+    """A program that listens, and how it wants to be asked.
 
     Attributes:
         name: What it is called in results.
-        pid: Its process; its CPU counters are read there.
+        pid: Its process; its CPU counters are read there, with its descendants'.
         address: Its `host:port`.
+        log: Where its output goes.
+        authority: Who signed its certificate; None: it speaks plaintext.
+        key: The API key that it asks for; empty: none.
+        http_address: The `host:port` of its second port; empty where it has none.
+        json: Whether it is asked as the Connect protocol has it, in JSON.
+        settle_s: How long what a call leaves behind may take until it is done, so that it is counted.
     """
 
     name: str
     pid: int
     address: str
+    log: Path
+    authority: Path | None = None
+    key: str = ""
+    http_address: str = ""
+    json: bool = False
+    settle_s: float = 0.1
 
 
 @contextlib.contextmanager
-def run(name: str, command: Sequence[str], port: int, folder: Path) -> Generator[Running]:
+def run(name: str, command: Sequence[str], port: int, folder: Path, variables: Mapping[str, str] | None = None) -> Generator[Running]:
     """Runs a program that will listen on a loopback port, and ends it.
 
     Raises:
@@ -51,7 +69,7 @@ def run(name: str, command: Sequence[str], port: int, folder: Path) -> Generator
     """
     log = folder / f"{name}.log"
     # A variable that configures somebody's own Antiphon must not reach into a bench.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANTIPHON_")}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("ANTIPHON_", "OTEL_"))} | dict(variables or {})
     with log.open("wb") as output:
         # A session of its own: whatever it starts can be ended with it, and a Ctrl-C of the terminal reaches the runner alone.
         process = subprocess.Popen(
@@ -59,41 +77,68 @@ def run(name: str, command: Sequence[str], port: int, folder: Path) -> Generator
         )
     try:
         _await_listening(name, process, port, log)
-        yield Running(name, process.pid, f"127.0.0.1:{port}")
+        yield Running(name, process.pid, f"127.0.0.1:{port}", log)
     finally:
         _end(process)
 
 
 @contextlib.contextmanager
-def upstream(binary: Path, seed: int, folder: Path) -> Generator[Running]:
-    """Runs the mock upstream."""
+def upstream(binary: Path, seed: int, folder: Path, *, lifetime_s: int = 1800) -> Generator[Running]:
+    """Runs the mock upstream, which takes spans, too; it ends by itself after its lifetime."""
     port = free_port()
-    with run("upstream", [str(binary), "-listen", f"127.0.0.1:{port}", "-seed", str(seed)], port, folder) as running:
+    command = [str(binary), "-listen", f"127.0.0.1:{port}", "-seed", str(seed), "-lifetime", f"{lifetime_s}s"]
+    with run("upstream", command, port, folder) as running:
         yield running
+
+
+def candidate(
+    name: str, upstream_address: str, folder: Path, *, label: str = "", setup: Setup = OFF
+) -> contextlib.AbstractContextManager[Running]:
+    """Returns a server of the contract, to be started: `antiphon` in a setup, `bare`, or a script that takes the bare server's options."""
+    if name == "antiphon":
+        return antiphon(setup, upstream_address, folder, label=label)
+    return plain(name, upstream_address, folder, label=label)
 
 
 @contextlib.contextmanager
-def candidate(name: str, upstream_address: str, folder: Path, *, label: str = "") -> Generator[Running]:
-    """Runs a server of the contract: `antiphon`, `bare`, or a script that takes the bare server's options."""
+def antiphon(setup: Setup, upstream_address: str, folder: Path, *, label: str = "") -> Generator[Running]:
+    """Runs Antiphon with the parts of a setup on."""
+    name = label or setup.name
+    access = make_access(folder)
+    grpc_port, http_port = free_port(), free_port()
+    config = folder / f"{name}.yaml"
+    document = setup.config(grpc_port, http_port, f"http://{upstream_address}", access)
+    config.write_text(yaml.safe_dump(document), encoding="utf-8")
+    program = ["-m", "bench.pairing.stripped", ",".join(setup.without)] if setup.without else ["-m", "antiphon"]
+    command = [sys.executable, *program, "serve", "--config", str(config)]
+    # Spans leave soon after their calls, so that a run pays for its own.
+    variables = {"OTEL_BSP_SCHEDULE_DELAY": str(int(EXPORT_DELAY_S * 1000))} if setup.sample_ratio else {}
+    with run(name, command, grpc_port, folder, variables) as running:
+        yield replace(
+            running,
+            address=f"127.0.0.1:{http_port}" if setup.json else running.address,
+            authority=access.authority if setup.tls else None,
+            key=access.key if setup.key else "",
+            http_address=f"127.0.0.1:{http_port}",
+            json=setup.json,
+            settle_s=2 * EXPORT_DELAY_S if setup.sample_ratio else running.settle_s,
+        )
+
+
+@contextlib.contextmanager
+def plain(name: str, upstream_address: str, folder: Path, *, label: str = "", tls: bool = False) -> Generator[Running]:
+    """Runs a server of the contract that has no setups: `bare`, or a script that takes the bare server's options."""
     port = free_port()
-    base_url = f"http://{upstream_address}/v1"
-    if name == "antiphon":
-        config = folder / "antiphon.yaml"
-        config.write_text(yaml.safe_dump(antiphon_config(port, free_port(), base_url)), encoding="utf-8")
-        command = [sys.executable, "-m", "antiphon", "serve", "--config", str(config)]
-    else:
-        program = ["-m", "bench.bare.server"] if name == "bare" else [name]
-        command = [sys.executable, *program, "--listen", f"127.0.0.1:{port}", "--upstream", base_url]
+    program = ["-m", "bench.bare.server"] if name == "bare" else [name]
+    command = [sys.executable, *program, "--listen", f"127.0.0.1:{port}", "--upstream", f"http://{upstream_address}/v1"]
+    if not tls:
+        with run(label or name, command, port, folder) as running:
+            yield running
+        return
+    access = make_access(folder)
+    command += ["--certificate", str(access.certificate), "--private-key", str(access.private_key)]
     with run(label or name, command, port, folder) as running:
-        yield running
-
-
-def antiphon_config(grpc_port: int, http_port: int, base_url: str) -> dict[str, object]:
-    """Returns the configuration: the defaults, and one provider named `bench`."""
-    return {
-        "server": {"host": "127.0.0.1", "grpc_port": grpc_port, "http_port": http_port},
-        "providers": {"bench": {"type": "openai", "base_url": base_url, "api_key": "bench"}},
-    }
+        yield replace(running, authority=access.authority)
 
 
 def log_end(log: Path) -> str:

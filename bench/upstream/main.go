@@ -31,10 +31,13 @@ const maxBody = 8 << 20
 // what arrived.
 type counters struct {
 	Connections atomic.Int64
+	Open        atomic.Int64
 	Whole       atomic.Int64
 	Streams     atomic.Int64
 	BrokenOff   atomic.Int64
 	Tokens      atomic.Int64
+	Exports     atomic.Int64
+	Spans       atomic.Int64
 }
 
 type upstream struct {
@@ -67,15 +70,24 @@ func serve(address string, seed uint64, lifetime time.Duration) error {
 	mux.HandleFunc("POST /v1/chat/completions", up.chat)
 	mux.HandleFunc("GET /v1/models", models)
 	mux.HandleFunc("GET /bench/seen", up.report)
+	mux.HandleFunc("POST "+exportPath, up.takeSpans)
 	server := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 10 * time.Second,
 		ConnState: func(_ net.Conn, state http.ConnState) {
-			if state == http.StateNew {
+			switch state {
+			case http.StateNew:
 				up.seen.Connections.Add(1)
+				up.seen.Open.Add(1)
+			case http.StateClosed, http.StateHijacked:
+				up.seen.Open.Add(-1)
 			}
 		},
 	}
+	// A provider is asked by HTTP/1.1; spans come by gRPC.
+	server.Protocols = &http.Protocols{}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
 	// The one line that the runner waits for: it tells the port.
 	fmt.Printf("listening on %s\n", listener.Addr())
 
@@ -107,10 +119,13 @@ func (u *upstream) report(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]int64{
 		"connections": u.seen.Connections.Load(),
+		"open":        u.seen.Open.Load(),
 		"whole":       u.seen.Whole.Load(),
 		"streams":     u.seen.Streams.Load(),
 		"broken_off":  u.seen.BrokenOff.Load(),
 		"tokens":      u.seen.Tokens.Load(),
+		"exports":     u.seen.Exports.Load(),
+		"spans":       u.seen.Spans.Load(),
 	})
 }
 

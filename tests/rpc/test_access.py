@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 import grpc
@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from antiphon.api.completion.v1 import completion_service_pb2 as pb
 from antiphon.api.core.v1.completion_pb2 import CompletionSpec
 from antiphon.api.core.v1.message_pb2 import Message, Part, Role
+from antiphon.identity.api_keys import id_of, new_key, written_hash
 from tests.support.raw_http2 import DATA, END_STREAM, HEADERS, RawConnection, frame
 from tests.support.scripted import ScriptedModel, scripted_kinds, text_events
 from tests.support.serving import COMPLETION, ServerUnderTest, failure_of, serving
@@ -94,15 +95,13 @@ async def ended(server: ServerUnderTest) -> None:
 
 
 async def late_call(server: ServerUnderTest, method: str) -> bytes:
-    """Makes a call that the server hears of before it drains and gets the message of afterwards; returns how it ended."""
+    """Makes a call that comes once the server drains and before its clients know; returns how it ended."""
+    server.application.rpc._calls.draining = True
     async with RawConnection(server.target) as connection:
         stream = connection.call(method, None, ends=False)
-        await asyncio.sleep(0.1)
-        draining = asyncio.create_task(ended(server))
-        await asyncio.sleep(0.2)
         connection.send(frame(DATA, FRAMED, END_STREAM, stream))
         trailers = await connection.until(HEADERS, stream, ended=True)
-        await draining
+    await ended(server)
     return trailers.payload
 
 
@@ -171,3 +170,71 @@ async def test_a_call_that_its_caller_left_is_counted_and_logged_as_cancelled_wh
     left = (f"{COMPLETION}/StreamComplete", "CANCELLED", "CANCELLED")
     assert [left] == [outcome(line) for line in lines(log_entries)]
     assert {left: 1} == await counted(server)
+
+
+@pytest.mark.parametrize("timeout_s", [0.05, 0.3])
+@pytest.mark.parametrize("method", ["Complete", "StreamComplete"])
+async def test_a_call_that_ran_out_of_time_is_no_cancelled_one(
+    server: ServerUnderTest, model: ScriptedModel, log_entries: list[Any], method: str, timeout_s: float
+) -> None:
+    model.script = [*text_events("a")[:2], lambda: asyncio.sleep(60)]
+    # The same bytes for both.
+    failure = await server.refused(f"{COMPLETION}/{method}", COMPLETE, timeout_s=timeout_s)
+    assert grpc.StatusCode.DEADLINE_EXCEEDED == failure.code
+    async with asyncio.timeout(5):
+        while not lines(log_entries) or model.open_streams:
+            await asyncio.sleep(0.01)
+    late = (f"{COMPLETION}/{method}", "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
+    assert [late] == [outcome(line) for line in lines(log_entries)]
+    assert {late: 1} == await counted(server)
+
+
+@pytest.mark.parametrize(
+    ("sent", "logged"),
+    [("req-7", "req-7"), ("x" * 500, "x" * 256), ("", "")],
+)
+async def test_the_callers_own_name_of_a_call_is_logged_plain_and_short(
+    server: ServerUnderTest, log_entries: list[Any], sent: str, logged: str
+) -> None:
+    call = pb.CompleteRequest(spec=SPEC).SerializeToString()
+    await server.raw(f"{COMPLETION}/Complete", call, [("x-request-id", sent)])
+    assert [logged] == [line["request_id"] for line in lines(log_entries)]
+
+
+async def test_the_line_of_the_local_owner_names_nobody(server: ServerUnderTest, log_entries: list[Any]) -> None:
+    await server.complete(pb.CompleteRequest(spec=SPEC))
+    [line] = lines(log_entries)
+    assert set() == {"principal", "tenant", "credential", "request_id"} & set(line)
+
+
+async def test_the_line_of_a_known_caller_names_principal_and_tenant_and_never_the_key(tmp_path: Path, log_entries: list[Any]) -> None:
+    key = new_key()
+    entry = {"id": id_of(key), "hash": written_hash(key), "principal": "ada", "tenant": "engines"}
+    settings = {
+        "providers": {"scripted": {"type": "scripted"}},
+        "aliases": {"default": "scripted/alpha"},
+        "auth": {"keys": [entry]},
+        "log": {"access": True},
+    }
+    async with serving(tmp_path, settings, scripted_kinds(ScriptedModel())) as running:
+        await running.raw(f"{COMPLETION}/Complete", COMPLETE, [("authorization", f"Bearer {key}")])
+        await running.refused(f"{COMPLETION}/Complete", COMPLETE)
+    known, unknown = lines(log_entries)
+    assert ("ada", "engines", f"key:{id_of(key)}") == (known["principal"], known["tenant"], known["credential"])
+    assert "principal" not in unknown
+    assert key not in str(log_entries)
+
+
+@pytest.mark.parametrize("method", [f"{COMPLETION}/Complete", f"{COMPLETION}/StreamComplete", "/nobody.Service/Knows"])
+async def test_a_call_that_failed_names_itself_to_its_caller(server: ServerUnderTest, log_entries: list[Any], method: str) -> None:
+    call = cast("Any", server.channel).unary_stream(method)(b"\xff")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call.read()
+    [line] = lines(log_entries)
+    assert line["call_id"] == dict(caught.value.trailing_metadata() or ())["x-call-id"]
+
+
+async def test_a_call_that_went_well_has_no_trailers(server: ServerUnderTest) -> None:
+    call = cast("Any", server.channel).unary_unary(f"{COMPLETION}/Complete")(COMPLETE)
+    await call
+    assert () == tuple(await call.trailing_metadata())

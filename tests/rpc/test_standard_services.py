@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from tests.support.scripted import ScriptedModel, scripted_kinds
-from tests.support.serving import ServerUnderTest, serving
+from tests.support.serving import ServerUnderTest, failure_of, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -26,7 +26,8 @@ SERVICES = [
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncGenerator[ServerUnderTest, None]:
-    async with serving(tmp_path, {"providers": {"scripted": {"type": "scripted"}}}, scripted_kinds(ScriptedModel())) as running:
+    settings = {"providers": {"scripted": {"type": "scripted"}}, "log": {"access": True}}
+    async with serving(tmp_path, settings, scripted_kinds(ScriptedModel())) as running:
         yield running
 
 
@@ -52,7 +53,26 @@ async def test_the_server_and_each_service_serve(server: ServerUnderTest, servic
 async def test_an_unknown_service_is_not_found(server: ServerUnderTest) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await check(server, "nobody")
-    assert grpc.StatusCode.NOT_FOUND == caught.value.code()
+    failure = failure_of(caught.value)
+    assert (grpc.StatusCode.NOT_FOUND, "COMPONENT_NOT_FOUND", {"component": "nobody"}) == (failure.code, failure.reason, failure.metadata)
+
+
+async def test_a_method_that_the_health_service_only_names_is_not_there(server: ServerUnderTest) -> None:
+    failure = await server.refused("/grpc.health.v1.Health/List", b"")
+    assert (grpc.StatusCode.UNIMPLEMENTED, "METHOD_NOT_FOUND") == (failure.code, failure.reason)
+
+
+async def test_bytes_that_are_no_request_are_told_so(server: ServerUnderTest) -> None:
+    failure = await server.refused("/grpc.health.v1.Health/Check", b"\xff")
+    assert (grpc.StatusCode.INVALID_ARGUMENT, "UNDECODABLE_REQUEST") == (failure.code, failure.reason)
+
+
+async def test_standard_calls_are_counted_and_logged_as_the_contracts_own(server: ServerUnderTest, log_entries: list[Any]) -> None:
+    await check(server, "")
+    await reflected(server, reflection_pb2.ServerReflectionRequest(list_services=""))
+    await server.refused("/grpc.health.v1.Health/Check", health_pb2.HealthCheckRequest(service="nobody"))
+    lines = [(line["method"].rpartition("/")[2], line["code"], line["messages"]) for line in log_entries if line["event"] == "call"]
+    assert [("Check", "OK", 1), ("ServerReflectionInfo", "OK", 1), ("Check", "NOT_FOUND", 0)] == lines
 
 
 @pytest.mark.parametrize(

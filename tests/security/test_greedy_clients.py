@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import struct
 import time
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,14 @@ from antiphon.api.core.v1.event_pb2 import Event, PartDelta
 from antiphon.api.core.v1.message_pb2 import Message, Part, Role
 from antiphon.api.core.v1.tool_pb2 import Tool
 from tests.support.leaks import resident_bytes, start_loop_threads
-from tests.support.raw_http2 import RST_STREAM, RawConnection, frame
+from tests.support.raw_http2 import DATA, END_STREAM, HEADERS, RST_STREAM, RawConnection, frame
 from tests.support.scripted import ScriptedModel, scripted_kinds, text_events
 from tests.support.serving import COMPLETION, ServerUnderTest, failure_of, serving
 from tests.support.wire_bytes import field
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from pathlib import Path
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -181,6 +183,63 @@ async def test_clients_that_read_nothing_take_bounded_memory(server: ServerUnder
         await connection.__aexit__(None, None, None)
     await settled(server, model)
     assert 0 == model.open_streams
+
+
+async def test_requests_sent_by_half_are_not_read_beyond_the_limit_on_calls(
+    server: ServerUnderTest, tmp_path: Path, model: ScriptedModel
+) -> None:
+    # The head says 16 MiB, and all but the last of them come: of as many calls as the server takes, and of ten times as many.
+    settings = {
+        "providers": {"scripted": {"type": "scripted"}},
+        "aliases": {"default": "scripted/alpha"},
+        "limits": {"concurrent_calls": 3},
+        "server": {"drain_grace_s": 0.1},
+    }
+    async with serving(tmp_path, settings, scripted_kinds(model)) as limited:
+        memory = resident_bytes()
+        connections = [RawConnection(limited.target) for _ in range(30)]
+        for connection in connections:
+            await connection.__aenter__()
+            stream = connection.call(f"{COMPLETION}/Complete", None, ends=False)
+            connection.send(frame(DATA, b"\x00" + struct.pack(">I", 16 * MIB), 0, stream))
+            connection.send(b"".join(frame(DATA, bytes(16_000), 0, stream) for _ in range(4)))
+        await asyncio.sleep(0.5)
+        assert 3 == len(limited.application.rpc._calls)
+        refused = [one for connection in connections for one in connection.frames if one.kind == HEADERS and one.flags & END_STREAM]
+        assert 27 == len(refused)
+        assert resident_bytes() - memory < 3 * 17 * MIB
+        for connection in connections:
+            await connection.__aexit__(None, None, None)
+
+
+async def test_readers_that_stay_away_are_let_go_and_hold_no_places(server: ServerUnderTest, tmp_path: Path, model: ScriptedModel) -> None:
+    delta = [Event(part_delta=PartDelta(text="x" * 20_000))]
+    model.script = [*text_events("a")[:2], *[delta] * 3000, *text_events("b")[1:]]
+    settings = {
+        "providers": {"scripted": {"type": "scripted"}},
+        "aliases": {"default": "scripted/alpha"},
+        "limits": {"concurrent_calls": 50, "slow_reader_s": 1},
+    }
+    async with serving(tmp_path, settings, scripted_kinds(model)) as limited:
+        memory = resident_bytes()
+        # Five connections, ten streams each; windows from nothing to ample, sockets that are read and sockets that are not.
+        connections = [RawConnection(limited.target, window=window) for window in (0, 100, 16_384, 65_535, 2**31 - 1)]
+        for connection in connections:
+            await connection.__aenter__()
+            for _ in range(10):
+                connection.call(f"{COMPLETION}/StreamComplete", BODY)
+        async with asyncio.timeout(10):
+            while len(limited.application.rpc._calls) < 50:
+                await asyncio.sleep(0.01)
+        # The ample window is full, too: the connection's own is not.
+        async with asyncio.timeout(20):
+            while len(limited.application.rpc._calls) + model.open_streams:
+                await asyncio.sleep(0.05)
+        assert resident_bytes() - memory < 100 * MIB
+        model.script = text_events("a")
+        await asyncio.gather(*(limited.complete(pb.CompleteRequest(spec=SPEC)) for _ in range(50)))
+        for connection in connections:
+            await connection.__aexit__(None, None, None)
 
 
 async def test_names_that_callers_invent_are_forgotten(server: ServerUnderTest) -> None:

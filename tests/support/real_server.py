@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 ANTIPHON = Path(sys.executable).parent / "antiphon"
-_GREETING = re.compile(r"gRPC at (\S+)\n.* at (http://\S+)\n")
+_GREETING = re.compile(r"gRPC at (\S+)\n.* at (https?://\S+)\n")
 _START_TIMEOUT_S = 30.0
 
 
@@ -29,11 +29,15 @@ class RealServer:
         pid: Its process.
         target: Where it serves gRPC, as `host:port`.
         http_url: Its second port.
+        config: The file that it was configured by.
+        log: The file with all that it printed.
     """
 
     pid: int
     target: str
     http_url: str
+    config: Path
+    log: Path
 
     def environment(self) -> dict[str, str]:
         """Returns an environment in which the SDK and the command line find it."""
@@ -46,8 +50,8 @@ def plain_environment() -> dict[str, str]:
 
 
 @contextmanager
-def real_server(folder: Path, document: str = "") -> Generator[RealServer]:
-    """Runs the server until the context ends, then asks it to drain and waits."""
+def real_server(folder: Path, document: str = "", *arguments: str) -> Generator[RealServer]:
+    """Runs the server, with the command's arguments, until the context ends; then asks it to drain and waits, unless it has ended."""
     config = folder / "served.yaml"
     config.write_text(document or "log: {level: warning}\n", encoding="utf-8")
     log = folder / "served.log"
@@ -60,12 +64,12 @@ def real_server(folder: Path, document: str = "") -> Generator[RealServer]:
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [ANTIPHON, "serve"], stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=folder
+            [ANTIPHON, "serve", *arguments], stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=folder
         )  # our own command
     try:
-        yield _greeted(process, log)
+        yield _greeted(process, config, log)
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)  # nothing where it was waited for
         try:
             process.wait(timeout=20)
         except subprocess.TimeoutExpired:
@@ -74,12 +78,12 @@ def real_server(folder: Path, document: str = "") -> Generator[RealServer]:
             raise
 
 
-def _greeted(process: subprocess.Popen[bytes], log: Path) -> RealServer:
+def _greeted(process: subprocess.Popen[bytes], config: Path, log: Path) -> RealServer:
     until = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < until:
         said = log.read_text(encoding="utf-8")
         if found := _GREETING.search(said):
-            return RealServer(process.pid, found[1], found[2])
+            return RealServer(process.pid, found[1], found[2], config, log)
         if process.poll() is not None:
             break
         time.sleep(0.02)

@@ -47,7 +47,11 @@ class Failure:
 def failure_of(error: grpc.aio.AioRpcError) -> Failure:
     """Unpacks a failed call's status."""
     trailer = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
-    status = Status.FromString(cast("bytes", trailer))
+    return failure(error.code(), error.details() or "", Status.FromString(cast("bytes", trailer)))
+
+
+def failure(code: grpc.StatusCode, message: str, status: Status) -> Failure:
+    """Unpacks a status's details."""
     info, bad_request, retry, provider = ErrorInfo(), BadRequest(), RetryInfo(), ProviderError()
     found = {
         type(one): detail.Unpack(one)
@@ -56,8 +60,8 @@ def failure_of(error: grpc.aio.AioRpcError) -> Failure:
         if detail.Is(one.DESCRIPTOR)  # pyright: ignore[reportArgumentType]  # the stubs keep two classes of descriptors apart
     }
     return Failure(
-        code=error.code(),
-        message=error.details() or "",
+        code=code,
+        message=message,
         reason=info.reason,
         metadata=dict(info.metadata),
         fields=[violation.field for violation in bad_request.field_violations],

@@ -81,8 +81,8 @@ def environment_outside_config(module: Module) -> bool:
 
 
 def files_outside_config(module: Module) -> bool:
-    """Files opened outside the configuration, the command line and what runs beside the server."""
-    if module.within("config", "cli", "embedded"):
+    """Files opened outside the configuration, the command line and what runs beside the server. What the kernel tells of memory looks like files, too."""
+    if module.within("config", "cli", "embedded", "calls.memory"):
         return False
     calls = [node.func for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
     opened = any(isinstance(one, ast.Name) and one.id == "open" for one in calls)
@@ -98,8 +98,8 @@ def _is_path(node: ast.AST) -> bool:
 
 
 def processes_outside_embedded(module: Module) -> bool:
-    """Processes started outside what runs beside the server."""
-    if module.within("embedded"):
+    """Processes started outside what runs beside the server and what keeps its workers."""
+    if module.within("embedded", "workers"):
         return False
     used = {_dotted(node) for node in ast.walk(module.tree) if isinstance(node, ast.Attribute)}
     started = any(name.endswith((".create_subprocess_exec", ".create_subprocess_shell", ".subprocess_exec")) for name in used)
@@ -108,8 +108,8 @@ def processes_outside_embedded(module: Module) -> bool:
 
 
 def grpc_outside_rpc(module: Module) -> bool:
-    """The runtime outside the gRPC surface, the composition root and the command line."""
-    return not module.within("rpc", "app", "cli") and _imports_any(
+    """The runtime outside the gRPC surface, the composition root, the command line, and what sends spans to a collector, which speaks gRPC."""
+    return not module.within("rpc", "app", "cli", "telemetry.otlp") and _imports_any(
         module.tree, frozenset({"grpc", "grpc_health", "grpc_reflection", "grpc_status"})
     )
 
@@ -168,6 +168,7 @@ def test_the_rule_can_fail(rule: Callable[[Module], bool]) -> None:
         (files_outside_config, "http.site", "with open('x') as f: pass"),
         (files_outside_config, "http.site", "def f(path): return path.read_bytes()"),
         (processes_outside_embedded, "app", "import subprocess"),
+        (processes_outside_embedded, "cli.serve", "import asyncio\nf = asyncio.create_subprocess_exec"),
         (processes_outside_embedded, "app", "from subprocess import run"),
         (processes_outside_embedded, "app", "import os\nos.system('ls')"),
         (grpc_outside_rpc, "errors", "from grpc import aio"),
@@ -185,8 +186,10 @@ def test_the_rule_sees_other_spellings(rule: Callable[[Module], bool], name: str
     [
         (environment_outside_config, "config", "import os\nx = os.environ"),
         (files_outside_config, "cli.serve", "open('x')"),
+        (files_outside_config, "calls.memory", "def f(path): return path.read_text()"),
         (files_outside_config, "rpc.server", "def f(channel): channel.open()"),
         (processes_outside_embedded, "embedded.engine", "import subprocess"),
+        (processes_outside_embedded, "workers.worker_process", "import asyncio\nf = asyncio.create_subprocess_exec"),
         (grpc_outside_rpc, "completion.service", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import grpc"),
         (http_clients_outside_egress, "egress.configured", "import aiohttp"),
     ],

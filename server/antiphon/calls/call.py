@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from antiphon.ports.call import CallContext
+from antiphon.ports.call import LOCAL_OWNER, CallContext, Caller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from antiphon.api.core.v1.permission_pb2 import Permission
-    from antiphon.ports.call import Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,12 @@ class IncomingCall:
         time_left_s: What was left of the caller's deadline at arrival, in seconds; None means no deadline.
         encoding: How its request is written.
         certificate_names: The names in the client's certificate, once its signature was checked; empty without one.
-        context: What the layers below see; made by the deadline step.
+        rpc_system: The protocol it came by, as OpenTelemetry names it: `grpc` or `connectrpc`.
+        peer: Tells the other end of its connection, as in `ipv4:127.0.0.1:40000`; None where the port does not know.
+        fetch_body: Brings the request's bytes, for a port that does not wait for them before it knows who calls; None where they are here.
+        caller: Who calls, as far as the steps have found out.
+        deadline_s: When the provider must be done, on the loop's clock in seconds; None means no deadline.
+        facts: What is noted about it for its one line in the log.
         request: The request, once decoded.
         messages_sent: How many response messages went out.
     """
@@ -68,22 +72,18 @@ class IncomingCall:
     time_left_s: float | None
     encoding: Encoding = Encoding.PROTO
     certificate_names: Sequence[str] = ()
-    context: CallContext = field(init=False)
+    rpc_system: str = "grpc"
+    peer: Callable[[], str] | None = None
+    fetch_body: Callable[[], Awaitable[bytes]] | None = None
+    caller: Caller = LOCAL_OWNER
+    deadline_s: float | None = None
+    facts: dict[str, object] = field(default_factory=dict[str, object])
     request: Any = None
     messages_sent: int = 0
 
-    def __post_init__(self) -> None:
-        self.context = CallContext(self.call_id, self.method.name)
-
-    def come_from(self, caller: Caller) -> None:
-        """Notes who calls."""
-        context = self.context
-        self.context = CallContext(context.call_id, context.method, context.deadline_s, context.facts, caller)
-
-    def due(self, deadline_s: float) -> None:
-        """Notes when the provider must be done, on the loop's clock in seconds."""
-        context = self.context
-        self.context = CallContext(context.call_id, context.method, deadline_s, context.facts, context.caller)
+    def to_context(self) -> CallContext:
+        """Returns what the layers below see of it, once every step has been passed."""
+        return CallContext(self.call_id, self.method.name, self.deadline_s, self.facts, self.caller)
 
 
 Send = Callable[["Message"], Awaitable[None]]

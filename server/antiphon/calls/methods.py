@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from google.rpc.status_pb2 import Status
 
     from antiphon.api.core.v1.permission_pb2 import Permission
-    from antiphon.calls.call import Handler, Send
+    from antiphon.calls.call import Handler, Interceptor, Send
     from antiphon.calls.in_flight import InFlight
     from antiphon.calls.interceptors import Steps
+    from antiphon.calls.interceptors.admission import Refusal
+    from antiphon.calls.slow_readers import SlowReaders
+    from antiphon.telemetry.redaction import Redactor
 
     UnaryMethod = Callable[[Any, Any], Awaitable[Message]]
     StreamMethod = Callable[[Any, Any, Send], Awaitable[None]]
@@ -57,11 +60,14 @@ class ContractMethods:
     Attributes:
         services: The full names of the services.
         in_flight: The calls in progress, whichever port they came by.
+        slow_readers: The streams in progress, whose ports tell when a reader keeps them waiting.
     """
 
-    def __init__(self, steps: Steps, in_flight: InFlight) -> None:
+    def __init__(self, steps: Steps, in_flight: InFlight, slow_readers: SlowReaders, redactor: Redactor | None = None) -> None:
         self._steps = steps
+        self._redactor = redactor
         self.in_flight = in_flight
+        self.slow_readers = slow_readers
         self.services: list[str] = []
         self._methods: dict[str, ServedMethod] = {}
         self._call_prefix = secrets.token_hex(4)
@@ -104,10 +110,19 @@ class ContractMethods:
         steps = chain(self._steps.of_calls, refuse)
 
         def handler(call: IncomingCall, send: Send) -> Awaitable[None]:
-            call.context.facts["called"] = plain(name)
+            call.facts["called"] = plain(name)
             return steps(call, send)
 
         return ServedMethod(_UNKNOWN, handler)
+
+    def refusal(self, method: RpcMethod) -> Refusal | None:
+        """Returns how a call is refused before anything of it is read, because the server is full; None when it may come in."""
+        admission = self._steps.admission
+        return None if admission is None or self.in_flight.draining else admission.refusal(method)
+
+    def standard_steps(self, *, public: bool) -> list[Interceptor]:
+        """Returns what calls of the standard services pass; without credentials, where they are public."""
+        return self._steps.of_public_calls if public else self._steps.of_standard_calls
 
     def arrived(
         self,
@@ -118,6 +133,8 @@ class ContractMethods:
         time_left_s: float | None,
         encoding: Encoding = Encoding.PROTO,
         certificate_names: Sequence[str] = (),
+        rpc_system: str = "grpc",
+        peer: Callable[[], str] | None = None,
     ) -> IncomingCall:
         """Gives a call that has just arrived its id."""
         return IncomingCall(
@@ -129,12 +146,14 @@ class ContractMethods:
             time_left_s=time_left_s,
             encoding=encoding,
             certificate_names=certificate_names,
+            rpc_system=rpc_system,
+            peer=peer,
         )
 
     async def serve(self, handler: Handler, call: IncomingCall, send: Send) -> Status | None:
         """Runs a call to its end, counted among those in flight; returns the status to close it with, None where it went well."""
         with self.in_flight.entered():
-            return await guarded(handler, call, send)
+            return await guarded(handler, call, send, self._redactor)
 
 
 def permission_of(method: MethodDescriptor) -> Permission:
@@ -152,14 +171,14 @@ def permission_of(method: MethodDescriptor) -> Permission:
 
 def _unary(function: UnaryMethod) -> Handler:
     async def handler(call: IncomingCall, send: Send) -> None:
-        await send(await function(call.request, call.context))
+        await send(await function(call.request, call.to_context()))
 
     return handler
 
 
 def _streaming(function: StreamMethod) -> Handler:
     async def handler(call: IncomingCall, send: Send) -> None:
-        await function(call.request, call.context, send)
+        await function(call.request, call.to_context(), send)
 
     return handler
 

@@ -15,11 +15,12 @@ from antiphon.api.core.v1.error_pb2 import ProviderError
 from antiphon.errors import AntiphonError, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from google.protobuf.message import Message
 
     from antiphon.errors import FieldViolation
+    from antiphon.telemetry.redaction import Redactor
 
 DOMAIN = "antiphon.api"
 # A status travels in trailers, whose usual limit is 8 KiB for all of them, the details in base64 and the message percent-encoded: what a caller or a
@@ -82,21 +83,29 @@ CODES: dict[Reason, int] = {
 }
 
 
-def status_of(error: AntiphonError) -> Status:
-    """Returns the status that tells a caller of the error, details included. It fits the trailers whatever the error holds."""
+def status_of(error: AntiphonError, redactor: Redactor | None = None) -> Status:
+    """Returns the status that tells a caller of the error, details included. It fits the trailers whatever the error holds.
+
+    Args:
+        error: What went wrong.
+        redactor: Takes secrets out of it; None where all its words are our own.
+    """
+    without_secrets = _as_it_is if redactor is None else redactor.text
     reason = error.reason
-    status = Status(code=CODES[reason], message=_cut_message(error.message))
-    metadata = {_cut(key, _NAME_LIMIT): _cut(value, _VALUE_LIMIT) for key, value in list(error.metadata.items())[:_METADATA_LIMIT]}
+    # Secrets go before anything is cut: half a secret would not be known for one.
+    status = Status(code=CODES[reason], message=_cut_message(without_secrets(error.message)))
+    told = list(error.metadata.items())[:_METADATA_LIMIT]
+    metadata = {_cut(key, _NAME_LIMIT): _cut(without_secrets(value), _VALUE_LIMIT) for key, value in told}
     details: list[Message] = [ErrorInfo(reason=reason_name(reason), domain=DOMAIN, metadata=metadata)]
     if error.retry_after_s is not None and not math.isnan(error.retry_after_s):
         retry = RetryInfo()
         retry.retry_delay.FromNanoseconds(round(min(max(error.retry_after_s, 0.0), _LONGEST_RETRY_S) * 1e9))
         details.append(retry)
     if error.provider_error is not None:
-        details.append(_cut_provider_error(error.provider_error))
+        details.append(_cut_provider_error(error.provider_error, without_secrets))
     if error.violations:
         room = _DETAILS_LIMIT - status.ByteSize() - sum(detail.ByteSize() + _WRAPPING for detail in details) - _WRAPPING
-        details.insert(1, _bad_request(error.violations, room))
+        details.insert(1, _bad_request(error.violations, room, without_secrets))
     for detail in details:
         packed = AnyMessage()
         packed.Pack(detail)
@@ -104,13 +113,17 @@ def status_of(error: AntiphonError) -> Status:
     return status
 
 
-def _bad_request(violations: Sequence[FieldViolation], room: int) -> BadRequest:
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _bad_request(violations: Sequence[FieldViolation], room: int, without_secrets: Callable[[str], str]) -> BadRequest:
     """Tells the first violations, as many as there is room for."""
     bad_request = BadRequest()
     for violation in violations[:_VIOLATIONS_LIMIT]:
         bad_request.field_violations.add(
-            field=_cut(violation.field, _VALUE_LIMIT),
-            description=_cut(violation.description, _VALUE_LIMIT),
+            field=_cut(without_secrets(violation.field), _VALUE_LIMIT),
+            description=_cut(without_secrets(violation.description), _VALUE_LIMIT),
             reason=_cut(violation.rule, _NAME_LIMIT),
         )
         if bad_request.ByteSize() > room:
@@ -119,13 +132,13 @@ def _bad_request(violations: Sequence[FieldViolation], room: int) -> BadRequest:
     return bad_request
 
 
-def _cut_provider_error(error: ProviderError) -> ProviderError:
+def _cut_provider_error(error: ProviderError, without_secrets: Callable[[str], str]) -> ProviderError:
     return ProviderError(
         provider=_cut(error.provider, _NAME_LIMIT),
-        model=_cut(error.model, _VALUE_LIMIT),
+        model=_cut(without_secrets(error.model), _VALUE_LIMIT),
         http_status=error.http_status,
-        code=_cut(error.code, _VALUE_LIMIT),
-        request_id=_cut(error.request_id, _VALUE_LIMIT),
+        code=_cut(without_secrets(error.code), _VALUE_LIMIT),
+        request_id=_cut(without_secrets(error.request_id), _VALUE_LIMIT),
     )
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from antiphon.cli.findings import Finding, Verdict
+from antiphon.cli.identity_checks import check_callers, check_certificate
 from antiphon.cli.machine_checks import check_disk, check_embedded_model, check_memory, check_ports, check_python, check_terminal
 from antiphon.cli.provider_checks import check_providers
-from antiphon.cli.server_checks import answers_at, check_server
+from antiphon.cli.server_checks import answers_at, answers_with, check_server
 from antiphon.config import ConfigError, load
 from antiphon.plugins import load_provider_types
 
@@ -56,7 +57,8 @@ def _findings(config_file: Path | None, target: str | None) -> list[Finding]:
     findings = [check_python(), *findings]
     if config is not None:
         findings += [check_embedded_model(config), check_memory(config)]
-        findings += check_ports(config, answers_at)
+        findings += [*check_callers(config), *check_certificate(config)]
+        findings += check_ports(config, answers_at if not config.tls.enabled else answers_with(config))
         findings += check_providers(config, kinds)
     return [*findings, check_disk(), check_terminal(), *check_server(target)]
 

@@ -9,7 +9,7 @@ from antiphon.config import ConfigError, load
 from antiphon.plugins import load_provider_types
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from antiphon.config import Config
@@ -30,6 +30,11 @@ def loaded(file: Path | None) -> tuple[Config, Mapping[str, ProviderType]] | Non
     try:
         return load(kinds, file=file), kinds
     except ConfigError as error:
-        for problem in error.problems:
-            print(f"configuration: {problem}", file=sys.stderr)
+        tell_problems(error.problems)
         return None
+
+
+def tell_problems(problems: Iterable[str]) -> None:
+    """Prints what is wrong with the configuration, a line each."""
+    for problem in problems:
+        print(f"configuration: {problem}", file=sys.stderr)

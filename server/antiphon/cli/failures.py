@@ -16,10 +16,12 @@ from antiphon_client import (
     NotFoundError,
     PermissionDeniedError,
     ServerUnreachableError,
+    TlsError,
     UnauthenticatedError,
     UnimplementedError,
 )
 from antiphon_client.connection import is_local
+from antiphon_client.errors import CLOSED_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +40,8 @@ def explain(error: AntiphonError, target: str) -> tuple[str, int]:
     match error:
         case ServerUnreachableError() if error.message.startswith(_NAME_UNKNOWN):
             return f"the name {target.rpartition('/')[2].rpartition(':')[0]!r} cannot be resolved", EXIT_UNREACHABLE
-        case ServerUnreachableError() if "handshake" in error.message.lower():
-            return f"no TLS connection to {target}: {error.message.splitlines()[0]}; http://{target} asks for plaintext", EXIT_UNREACHABLE
+        case ServerUnreachableError() if isinstance(error, TlsError) or error.message.startswith(CLOSED_AT_ONCE):
+            return f"no connection to {target}: {error.message.splitlines()[0]}", EXIT_UNREACHABLE
         case ServerUnreachableError() if is_local(target):
             return f"no server answers at {target}; start one with `antiphon serve`", EXIT_UNREACHABLE
         case ServerUnreachableError():
@@ -106,5 +108,8 @@ def with_client(target: str | None, work: Callable[[Client], int]) -> int:
             # The reader of our output has gone, as `head` does. Nothing may be written to it at exit either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_FAILED
+        except OSError as error:  # a certificate's file
+            say(f"{str(error.filename)!r} cannot be read: {error.strerror}")
+            return EXIT_USAGE
         except KeyboardInterrupt:
             return EXIT_INTERRUPTED

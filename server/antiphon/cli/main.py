@@ -16,6 +16,8 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Check and show the server's configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+keys_app = typer.Typer(help="Make API keys.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="The YAML file; by default ANTIPHON_CONFIG, else ./antiphon.yaml.")]
 Target = Annotated[
@@ -39,17 +41,26 @@ def antiphon(
 ) -> None:
     """One typed gRPC surface for building LLM applications."""
     del version
+    from antiphon.config import quiet_grpc
+
+    quiet_grpc()
 
 
 @app.command()
-def serve(config: ConfigFile = None) -> None:
+def serve(
+    config: ConfigFile = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", "-w", min=1, max=64, help="Processes that serve the ports together; by default server.workers."),
+    ] = None,
+) -> None:
     """Run a server."""
-    from antiphon.config import disable_fork_handlers
+    from antiphon.workers.startup import prepare_imports
 
-    disable_fork_handlers()
+    prepare_imports()
     from antiphon.cli.serve import serve as run_server
 
-    raise typer.Exit(run_server(config))
+    raise typer.Exit(run_server(config, workers))
 
 
 @config_app.command("check")
@@ -66,6 +77,25 @@ def config_show(config: ConfigFile = None) -> None:
     from antiphon.cli.config import show
 
     raise typer.Exit(show(config))
+
+
+@keys_app.callback()
+def keys() -> None:
+    """Make API keys."""
+
+
+@keys_app.command("create")
+def keys_create(
+    principal: Annotated[str, typer.Option("--principal", "-p", help="Who will call with it, as in billing-service.")],
+    tenant: Annotated[str, typer.Option("--tenant", help="Whose data it works on.")],
+    role: Annotated[str, typer.Option("--role", "-r", help="What it may do: admin, user, monitor, or a role of auth.roles.")] = "user",
+    expires: Annotated[str | None, typer.Option("--expires", help="When it ends: 2027-01-31, or 90d.")] = None,
+    json: Json = False,  # noqa: FBT002  # an option
+) -> None:
+    """Make a key, print it this once, and print the entry by which a server knows it."""
+    from antiphon.cli.keys import create
+
+    raise typer.Exit(create(principal, tenant, role, expires, as_json=json))
 
 
 @app.command()

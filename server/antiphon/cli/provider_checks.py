@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic import BaseModel, SecretStr
 
 from antiphon.app import build_engine, build_provider
 from antiphon.cli.findings import Finding, Verdict
 from antiphon.config import masked
 from antiphon.errors import AntiphonError, Reason
+from antiphon.telemetry.redaction import Redactor, secrets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from antiphon.config import Config
     from antiphon.plugins import ProviderType
@@ -33,6 +34,7 @@ def check_providers(config: Config, kinds: Mapping[str, ProviderType]) -> list[F
 
 async def _check(config: Config, kinds: Mapping[str, ProviderType]) -> list[Finding]:
     async with AsyncExitStack() as opened:
+        redactor = Redactor(secrets_of(config))
         engine = build_engine(config)
         opened.push_async_callback(engine.close)
 
@@ -41,10 +43,10 @@ async def _check(config: Config, kinds: Mapping[str, ProviderType]) -> list[Find
             opened.push_async_callback(built.close)
             return built
 
-        return await asyncio.gather(*(_look(name, config, build) for name in config.providers))
+        return await asyncio.gather(*(_look(name, config, build, redactor) for name in config.providers))
 
 
-async def _look(name: str, config: Config, build: Callable[[str], ChatModel]) -> Finding:
+async def _look(name: str, config: Config, build: Callable[[str], ChatModel], redactor: Redactor) -> Finding:
     subject = f"provider/{name}"
     settings = config.providers[name].settings
     begun_s = time.monotonic()
@@ -58,7 +60,7 @@ async def _look(name: str, config: Config, build: Callable[[str], ChatModel]) ->
             return Finding(subject, Verdict.NOTE, "needs the embedded model, which does not work")
         limited = error.reason == Reason.ERROR_REASON_PROVIDER_RATE_LIMITED
         verdict = Verdict.NOTE if limited else Verdict.BROKEN
-        return Finding(subject, verdict, _without_secrets(error.message, settings), _mend(f"providers.{name}", settings, error))
+        return Finding(subject, verdict, redactor.text(error.message), _mend(f"providers.{name}", settings, error))
     except TimeoutError:
         return Finding(subject, Verdict.BROKEN, f"no answer within {_TIMEOUT_S:g} s", _look_at_address(f"providers.{name}", settings))
     except Exception as error:  # noqa: BLE001  # a provider's fault is a finding
@@ -102,26 +104,3 @@ def _look_at_address(place: str, settings: BaseModel) -> str:
     if not isinstance(address, str):
         return f"look at {place}, and whether this machine can reach it"
     return f"does something answer at {masked(address)}? {place}.base_url sets it"
-
-
-def _without_secrets(text: str, settings: BaseModel) -> str:
-    """Leaves out what a provider repeats of its credentials."""
-    for secret in sorted(_secrets(settings), key=len, reverse=True):
-        text = text.replace(secret, "**********")
-    return text
-
-
-def _secrets(value: object) -> Iterator[str]:
-    if isinstance(value, SecretStr | SecretBytes):
-        secret = value.get_secret_value()
-        if text := secret if isinstance(secret, str) else secret.decode(errors="replace"):
-            yield text
-    elif isinstance(value, BaseModel):
-        for field in type(value).model_fields:
-            yield from _secrets(getattr(value, field))
-    elif isinstance(value, dict):
-        for item in cast("dict[Any, Any]", value).values():
-            yield from _secrets(item)
-    elif isinstance(value, list | tuple):
-        for item in cast("list[Any]", value):
-            yield from _secrets(item)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from antiphon.cli.failures import explain
 from antiphon.cli.findings import Finding, Verdict
+from antiphon.config import read_certificates
 from antiphon_client import AntiphonError, Client, PermissionDeniedError, ServerUnreachableError, UnauthenticatedError
 from antiphon_client.connection import is_local
 from antiphon_client.contract import health
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from antiphon.config import Config
+
+_PEM_BEGIN, _PEM_END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _TIMEOUT_S = 10.0
 _PORT_TIMEOUT_S = 2.0
 
@@ -24,6 +33,8 @@ def check_server(target: str | None) -> list[Finding]:
         way = Finding("TLS", Verdict.NOTE, _way(client))
         try:
             report = client.health.check()
+        except OSError as error:  # a certificate's file
+            return [way, Finding("server", Verdict.BROKEN, f"{str(error.filename)!r} cannot be read: {error.strerror}")]
         except AntiphonError as error:
             told, _ = explain(error, client.target)
             # No server yet is no fault of this machine.
@@ -50,6 +61,22 @@ def answers_at(target: str) -> bool:
         except AntiphonError:
             return False
     return True
+
+
+def answers_with(config: Config) -> Callable[[str], bool]:
+    """Makes the same for a server that speaks TLS: whether what answers there shows the configured certificate."""
+
+    def answers(target: str) -> bool:
+        host, _, port = target.rpartition(":")
+        try:
+            shown = ssl.get_server_certificate((host.strip("[]"), int(port)), timeout=_PORT_TIMEOUT_S)
+            chain = read_certificates(config.tls).chain.decode("ascii")
+        except (OSError, UnicodeDecodeError):
+            return False
+        first = chain[: chain.index(_PEM_END) + len(_PEM_END)]
+        return ssl.PEM_cert_to_DER_cert(shown) == ssl.PEM_cert_to_DER_cert(first[first.index(_PEM_BEGIN) :])
+
+    return answers
 
 
 def _component(component: health.ComponentHealth) -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from antiphon.api.core.v1.completion_pb2 import Completion
-from antiphon.api.core.v1.event_pb2 import PART_KIND_REASONING, PART_KIND_WHOLE, Event
+from antiphon.api.core.v1.event_pb2 import PART_KIND_REASONING, PART_KIND_WHOLE, Event, PartDelta
 from antiphon.api.core.v1.message_pb2 import ROLE_ASSISTANT, Part
 
 
@@ -22,17 +22,18 @@ class Collector:
         """Takes the next event."""
         match event.WhichOneof("payload"):
             case "started":
-                self.completion.completion_id = event.started.completion_id
-                self.completion.model = event.started.model
-                self.completion.create_time.CopyFrom(event.time)
-                self.completion.ignored_parameters.extend(event.started.ignored_parameters)
+                started, completion = event.started, self.completion
+                completion.completion_id = started.completion_id
+                completion.model = started.model
+                completion.create_time.CopyFrom(event.time)
+                completion.ignored_parameters.extend(started.ignored_parameters)
             case "part_started":
                 self._start_part(event)
             case "part_delta":
-                self._texts[event.part_delta.index].append(event.part_delta.text)
-                self.completion.log_probabilities.extend(event.part_delta.log_probabilities)
+                self._append(event.part_delta)
             case "part_ended":
-                self._end(event.part_ended.index, event.part_ended.provider_state)
+                ended = event.part_ended
+                self._end(ended.index, ended.provider_state)
             case "tool_call_started":
                 started = event.tool_call_started
                 self._calls[started.call_id] = started.index
@@ -40,8 +41,8 @@ class Collector:
                 part.tool_call.call_id, part.tool_call.name = started.call_id, started.name
                 self._texts[started.index] = []
             case "tool_call_arguments_delta":
-                delta = event.tool_call_arguments_delta
-                self._texts[self._calls[delta.call_id]].append(delta.arguments)
+                arguments = event.tool_call_arguments_delta
+                self._texts[self._calls[arguments.call_id]].append(arguments.arguments)
             case "tool_call_ended":
                 self._end(self._calls[event.tool_call_ended.call_id], event.tool_call_ended.provider_state)
             case "usage_reported":
@@ -51,14 +52,21 @@ class Collector:
             case _:
                 pass
 
+    def _append(self, delta: PartDelta) -> None:
+        self._texts[delta.index].append(delta.text)
+        if delta.log_probabilities:
+            self.completion.log_probabilities.extend(delta.log_probabilities)
+
     def _start_part(self, event: Event) -> None:
         started = event.part_started
-        part = self._parts[started.index] = Part()
-        part.CopyFrom(started.part)
-        if started.kind != PART_KIND_WHOLE:
-            self._texts[started.index] = []
-        if started.kind == PART_KIND_REASONING:
-            self._reasoning.add(started.index)
+        index, kind = started.index, started.kind
+        part = self._parts[index] = Part()
+        if kind == PART_KIND_WHOLE:
+            part.CopyFrom(started.part)
+        else:
+            self._texts[index] = []
+        if kind == PART_KIND_REASONING:
+            self._reasoning.add(index)
 
     def _end(self, index: int, provider_state: bytes) -> None:
         # A part that came whole has its state already.
@@ -66,17 +74,19 @@ class Collector:
             self._parts[index].provider_state = provider_state
 
     def _finish(self, event: Event) -> None:
+        parts = self.completion.message.parts
         for index in sorted(self._parts):
             part = self._parts[index]
-            text = "".join(self._texts.get(index, []))
+            text = "".join(self._texts.get(index, ()))
             if part.HasField("tool_call"):
                 part.tool_call.arguments = text
             elif index in self._reasoning:
                 part.reasoning.text = text
             elif index in self._texts:
                 part.text = text
-            self.completion.message.parts.append(part)
-        self.completion.finish_reason = event.completed.finish_reason
-        self.completion.provider_finish_reason = event.completed.provider_finish_reason
-        if event.completed.HasField("usage"):
-            self.completion.usage.CopyFrom(event.completed.usage)
+            parts.append(part)
+        completed, completion = event.completed, self.completion
+        completion.finish_reason = completed.finish_reason
+        completion.provider_finish_reason = completed.provider_finish_reason
+        if completed.HasField("usage"):
+            completion.usage.CopyFrom(completed.usage)

@@ -37,13 +37,16 @@ def check_conversation(messages: Sequence[Message]) -> None:
     seen_calls: set[str] = set()
     previous = ROLE_SYSTEM
     for index, message in enumerate(messages):
-        place = f"spec.messages[{index}]"
-        _check_turn(message, previous, place)
-        if message.role != ROLE_TOOL and open_calls:
+        role = message.role
+        if role == ROLE_SYSTEM:
+            _check_turn(message, previous, f"spec.messages[{index}]")
+        if role != ROLE_TOOL and open_calls:
             _refuse_unanswered(open_calls)
         for number, part in enumerate(message.parts):
-            _check_part(part, message, open_calls, seen_calls, f"{place}.parts[{number}]")
-        previous = message.role
+            # Most parts are text, which every role but a tool's may hold and in which there is nothing to check.
+            if role == ROLE_TOOL or part.WhichOneof("content") != "text":
+                _check_part(part, message, open_calls, seen_calls, f"spec.messages[{index}].parts[{number}]")
+        previous = role
     if open_calls:
         _refuse_unanswered(open_calls)
     if previous not in {ROLE_USER, ROLE_TOOL}:
@@ -52,7 +55,8 @@ def check_conversation(messages: Sequence[Message]) -> None:
             f"spec.messages[{len(messages) - 1}].role",
             "a conversation ends with a user's or a tool's message",
         )
-    _check_arguments(messages)
+    if seen_calls:
+        _check_arguments(messages)
 
 
 def _check_arguments(messages: Sequence[Message]) -> None:

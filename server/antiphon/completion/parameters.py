@@ -44,8 +44,10 @@ def fit_parameters(spec: CompletionSpec, model: pb.Model) -> tuple[CompletionSpe
         InvalidRequestError: A parameter is unsupported under the policy ERROR, a limit is beyond the model, the content is of a kind that it
             cannot take, or the tools contradict the choice among them.
     """
-    _check_tools(spec)
-    _check_limit(spec, model)
+    if spec.tools or spec.HasField("tool_choice"):
+        _check_tools(spec)
+    if spec.HasField("sampling"):
+        _check_limit(spec, model)
     capabilities = frozenset(model.capabilities)
     _check_content(spec, model, capabilities)
     unsupported = list(_unsupported(spec, capabilities))
@@ -81,8 +83,11 @@ def _unsupported(spec: CompletionSpec, capabilities: frozenset[pb.Capability]) -
     form = spec.response_format.WhichOneof("format") if spec.HasField("response_format") else None
     if form in _FORMATS and _FORMATS[form] not in capabilities:
         yield "response_format"
-    effort = spec.reasoning.effort
-    if effort != REASONING_EFFORT_UNSPECIFIED and pb.CAPABILITY_REASONING_EFFORT not in capabilities:
+    if (
+        spec.HasField("reasoning")
+        and spec.reasoning.effort != REASONING_EFFORT_UNSPECIFIED
+        and pb.CAPABILITY_REASONING_EFFORT not in capabilities
+    ):
         yield "reasoning.effort"
 
 
@@ -124,6 +129,8 @@ def _check_limit(spec: CompletionSpec, model: pb.Model) -> None:
 def _check_content(spec: CompletionSpec, model: pb.Model, capabilities: frozenset[pb.Capability]) -> None:
     for index, message in enumerate(spec.messages):
         for number, part in enumerate(message.parts):
+            if part.HasField("text"):  # the most common kind, which every model takes
+                continue
             for place, one in _flattened(part, f"spec.messages[{index}].parts[{number}]"):
                 needed = _needed(one)
                 if needed is not None and needed not in capabilities:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
-import uuid
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from antiphon.api.core.v1.error_pb2 import ProviderError
-from antiphon.api.core.v1.event_pb2 import Event, Started
+from antiphon.api.core.v1.event_pb2 import Event
 from antiphon.completion.collecting import Collector
 from antiphon.completion.conversation import check_conversation
 from antiphon.completion.cost import priced
@@ -18,9 +18,10 @@ from antiphon.completion.merging import merge
 from antiphon.completion.parameters import fit_parameters
 from antiphon.completion.patience import Patience
 from antiphon.completion.schemas import SchemaChecker
-from antiphon.errors import AntiphonError, DeadlineError, ProviderFailure, Reason
+from antiphon.errors import AntiphonError, DeadlineError, ProviderFailure, Reason, UnavailableError
 from antiphon.event_loop import beside_loop
 from antiphon.ports.chat_model import WHOLE, Delivery
+from antiphon.telemetry.model_metrics import ModelMetrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from antiphon.models.catalog import ModelCatalog, ResolvedModel
     from antiphon.ports.call import CallContext
     from antiphon.ports.chat_model import TokenCount
+    from antiphon.telemetry.model_metrics import AnswerMetrics
+    from antiphon.telemetry.model_spans import ModelSpan, ModelSpans
+
+_UNTRACED: AbstractAsyncContextManager[None] = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +62,21 @@ class _Prepared:
 class CompletionService:
     """Answers of models to conversations."""
 
-    def __init__(self, catalog: ModelCatalog, limits: CompletionLimits) -> None:
+    def __init__(
+        self, catalog: ModelCatalog, limits: CompletionLimits, spans: ModelSpans | None = None, metrics: ModelMetrics | None = None
+    ) -> None:
+        """Builds it.
+
+        Args:
+            catalog: What models there are.
+            limits: How long a provider may keep a call waiting.
+            spans: Makes the spans of the exchanges with models; None where nothing is traced.
+            metrics: Counts and times what models answer; None where nobody looks.
+        """
         self._catalog = catalog
         self._limits = limits
+        self._spans = spans
+        self._metrics = ModelMetrics() if metrics is None else metrics
         self._schemas = SchemaChecker()
 
     async def complete(self, spec: CompletionSpec, call: CallContext) -> Completion:
@@ -113,7 +130,7 @@ class CompletionService:
         for index, tool in enumerate(fitted.tools):
             if tool.input_schema:
                 await self._schemas.check(tool.input_schema, f"spec.tools[{index}].input_schema", object_at_top=True)
-        if fitted.response_format.HasField("json_schema"):
+        if fitted.HasField("response_format") and fitted.response_format.HasField("json_schema"):
             schema = fitted.response_format.json_schema.schema
             await self._schemas.check(schema, "spec.response_format.json_schema.schema", object_at_top=False)
         return _Prepared(fitted, target, ignored)
@@ -121,13 +138,17 @@ class CompletionService:
     async def _events(self, spec: CompletionSpec, call: CallContext, delivery: Delivery) -> AsyncGenerator[list[Event], None]:
         prepared = await self._prepare(spec)
         target = prepared.target
-        stream_id = f"cmpl-{uuid.uuid4().hex}"
+        stream_id = f"cmpl-{secrets.token_hex(16)}"
         sequence = 1
-        call.facts.update(completion_id=stream_id, model=target.description.name)
+        model_name = target.description.name
+        call.facts.update(completion_id=stream_id, model=model_name)
         if spec.labels:
             call.facts["labels"] = dict(spec.labels)
-        accepted = Started(completion_id=stream_id, model=target.description.name, ignored_parameters=prepared.ignored)
-        started = Event(stream_id=stream_id, sequence=1, started=accepted)
+        started = Event(stream_id=stream_id, sequence=1)
+        accepted = started.started
+        accepted.completion_id, accepted.model = stream_id, model_name
+        if prepared.ignored:
+            accepted.ignored_parameters.extend(prepared.ignored)
         started.time.FromNanoseconds(time.time_ns())
         yield [started]
         patience = Patience(
@@ -135,34 +156,50 @@ class CompletionService:
             idle_timeout_s=self._limits.idle_timeout_s + delivery.merge_window_s,
             deadline_s=call.deadline_s,
         )
+        answer = self._metrics.answer(target.chat_model.provider, target.model_id, timed=delivery.incremental)
         batches = target.chat_model.stream(prepared.spec, target.model_id, call, delivery)
         ended = False
         try:
-            async with aclosing(batches):
+            async with self._traced(prepared, stream_id, delivery) as span, aclosing(batches):
                 while (batch := await _next(patience, batches)) is not None:
                     if ended or not batch:
                         continue  # an adapter may have more to do after its end, but nothing more to say
+                    answer.arrived()
                     batch = merge(batch)
                     for event in batch:
                         sequence += 1
                         event.stream_id = stream_id
                         event.sequence = sequence
-                        _price(event, target.description)
+                        _note_usage(event, target.description, answer)
                     if ended := batch[-1].HasField("completed"):
                         batch[-1].time.FromNanoseconds(time.time_ns())
                         usage = batch[-1].completed.usage
                         call.facts.update(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+                    if span is not None:
+                        span.took(batch)
                     yield batch
             if not ended:
                 raise ProviderFailure(Reason.ERROR_REASON_PROVIDER_PROTOCOL_ERROR, "the provider's answer stopped without its end")
         except AntiphonError as error:
-            if isinstance(error, ProviderFailure) and error.provider_error is None:
-                error.provider_error = ProviderError(provider=target.chat_model.provider, model=target.model_id)
-            self._catalog.observe(target, error)
+            self._note_failure(error, target, answer)
             raise
         finally:
             patience.close()
+            answer.close()
         self._catalog.observe(target, None)
+
+    def _note_failure(self, error: AntiphonError, target: ResolvedModel, answer: AnswerMetrics) -> None:
+        if isinstance(error, ProviderFailure) and error.provider_error is None:
+            error.provider_error = ProviderError(provider=target.chat_model.provider, model=target.model_id)
+        if error.provider_error is not None or isinstance(error, UnavailableError):
+            answer.failed(Reason.Name(error.reason).removeprefix("ERROR_REASON_"))
+        self._catalog.observe(target, error)
+
+    def _traced(self, prepared: _Prepared, completion_id: str, delivery: Delivery) -> AbstractAsyncContextManager[ModelSpan | None]:
+        if self._spans is None:
+            return _UNTRACED
+        target = prepared.target
+        return self._spans.of(prepared.spec, target.chat_model.provider, target.model_id, completion_id, stream=delivery.incremental)
 
 
 async def _next(patience: Patience, batches: AsyncGenerator[list[Event], None]) -> list[Event] | None:
@@ -172,13 +209,14 @@ async def _next(patience: Patience, batches: AsyncGenerator[list[Event], None]) 
         return None
 
 
-def _price(event: Event, model: Model) -> None:
-    """Adds its cost to the usage of an event, where the model has a price."""
+def _note_usage(event: Event, model: Model, answer: AnswerMetrics) -> None:
+    """Counts the usage in an event, and adds its cost where the model has a price."""
     if event.HasField("completed") and event.completed.HasField("usage"):
         usage = event.completed.usage
     elif event.HasField("usage_reported"):
         usage = event.usage_reported.usage
     else:
         return
+    answer.used(usage)
     if model.HasField("prices"):
         usage.cost.CopyFrom(priced(usage, model.prices))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
+from antiphon.config.certificates import CertificateError, read_certificates
 from antiphon.config.identity import BUILT_IN_ROLES, AuthSection
 from antiphon.config.sections import ServerSection, TlsSection
 
@@ -56,6 +57,11 @@ def _check_tls(tls: TlsSection, problems: Problems) -> None:
         problems.add(("tls", "client_ca"), "clients' certificates need TLS; set tls.certificate and tls.private_key")
     if tls.require_client_certificate and tls.client_ca is None:
         problems.add(("tls", "require_client_certificate"), "nothing says who signs clients' certificates; set tls.client_ca")
+    if tls.certificate is not None and tls.private_key is not None:
+        try:
+            read_certificates(tls)
+        except CertificateError as error:
+            problems.add(("tls", error.key), error.told)
 
 
 def _check_auth(auth: AuthSection, problems: Problems) -> None:

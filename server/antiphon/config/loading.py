@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -35,7 +36,16 @@ if TYPE_CHECKING:
 FILE_VARIABLE = "ANTIPHON_CONFIG"
 PREFIX = "ANTIPHON_"
 # Read by the SDK and the command line, not by the server.
-CLIENT_VARIABLES = frozenset({FILE_VARIABLE, "ANTIPHON_TARGET", "ANTIPHON_API_KEY"})
+CLIENT_VARIABLES = frozenset(
+    {
+        FILE_VARIABLE,
+        "ANTIPHON_TARGET",
+        "ANTIPHON_API_KEY",
+        "ANTIPHON_ROOT_CERTIFICATES",
+        "ANTIPHON_CLIENT_CERTIFICATE",
+        "ANTIPHON_CLIENT_KEY",
+    }
+)
 DEFAULT_FILE = Path("antiphon.yaml")
 
 # As POSIX has them; anything else that stands for a variable's name is more likely the secret itself.
@@ -43,11 +53,21 @@ _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def disable_fork_handlers() -> None:
-    """Keeps gRPC from hooking fork. Call it before anything imports grpc.
+    """Keeps gRPC from hooking fork, and quiet. Call it before anything imports grpc.
 
     The server never forks: what it spawns is exec'd at once, and the hooks would only warn on standard error that threads are running.
     """
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    quiet_grpc()
+
+
+def quiet_grpc() -> None:
+    """Keeps gRPC from writing lines of its own. Call it before anything imports grpc.
+
+    It writes one to standard error for each TLS handshake that fails: in a server's log nobody could parse it and anybody could cause it, and a command
+    says in a line of its own what went wrong.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 class ConfigError(Exception):
@@ -129,6 +149,45 @@ def load(kinds: Mapping[str, ProviderKind], *, file: Path | None = None, environ
     Raises:
         ConfigError: Something in it cannot be used; every problem is named, and none that only follows from another.
     """
+    return _checked(*_resolved_document(file, environment), kinds)
+
+
+def load_with_text(kinds: Mapping[str, ProviderKind], *, file: Path | None = None) -> tuple[Config, str]:
+    """Loads and checks the configuration as `load` does.
+
+    Returns:
+        The configuration, and the text from which `from_text` makes it again in another process, whatever has become of the file and the environment.
+        It holds the secrets.
+
+    Raises:
+        ConfigError: Something in it cannot be used.
+    """
+    document, problems = _resolved_document(file, None)
+    return _checked(document, problems, kinds), json.dumps(document, default=str)
+
+
+def from_text(kinds: Mapping[str, ProviderKind], text: str) -> Config:
+    """Makes the configuration that `load_with_text` loaded.
+
+    Raises:
+        ConfigError: It cannot be used with these kinds of provider.
+    """
+    return _checked(json.loads(text), Problems(), kinds)
+
+
+def configured_workers(file: Path | None) -> int:
+    """Returns `server.workers` without checking anything else; 1 where it cannot be read, which `load` will tell of."""
+    document, _ = _resolved_document(file, None)
+    section: Any = document.get("server")
+    written: Any = cast("dict[str, Any]", section).get("workers", 1) if isinstance(section, dict) else 1
+    try:
+        return int(written)
+    except (TypeError, ValueError):
+        return 1
+
+
+def _resolved_document(file: Path | None, environment: Mapping[str, str] | None) -> tuple[dict[str, Any], Problems]:
+    """Returns the file's settings under those of the environment, references resolved, and what was wrong on the way."""
     variables = os.environ if environment is None else environment
     problems = Problems()
     document, whole = _read(file or _file_from(variables), problems)
@@ -136,11 +195,10 @@ def load(kinds: Mapping[str, ProviderKind], *, file: Path | None = None, environ
     if not whole:
         # What variables say of providers and aliases means something only beside what the file says of them.
         document = {key: value for key, value in document.items() if key not in {"providers", "aliases"}}
-    document = {key: _resolve(value, variables, (key,), problems) for key, value in document.items()}
-    return _checked(document, kinds, problems)
+    return {key: _resolve(value, variables, (key,), problems) for key, value in document.items()}, problems
 
 
-def _checked(document: dict[str, Any], kinds: Mapping[str, ProviderKind], problems: Problems) -> Config:
+def _checked(document: dict[str, Any], problems: Problems, kinds: Mapping[str, ProviderKind]) -> Config:
     """Checks everything before it refuses anything."""
     _check_types(document, kinds, problems)
     raw: RawConfig | None = None

@@ -51,8 +51,11 @@ class TlsSection(Section):
 
     certificate: Path | None = Field(default=None, description="The server's certificate chain (PEM). Unset: plaintext.")
     private_key: Path | None = Field(default=None, description="Its key (PEM).")
-    client_ca: Path | None = Field(default=None, description="Who signs clients' certificates (PEM). Unset: none is asked for.")
-    require_client_certificate: bool = Field(default=False, description="Whether a connection without a client's certificate is refused.")
+    client_ca: Path | None = Field(
+        default=None,
+        description="Who signs clients' certificates (PEM). gRPC then takes no connection without one. Unset: none is asked for.",
+    )
+    require_client_certificate: bool = Field(default=False, description="Whether the second port takes no connection without one, either.")
     reload_interval_s: Seconds = Field(default=10.0, description="How often the files are looked at.")
 
     @property

@@ -11,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 # One read takes what has arrived, at most this; aiohttp stops reading from the socket at twice as much.
 READ_BUFFER_BYTES = 2**13
@@ -114,9 +114,17 @@ class Response:
 class Endpoint:
     """One endpoint's client."""
 
-    def __init__(self, settings: EndpointSettings) -> None:
+    def __init__(self, settings: EndpointSettings, context_headers: Callable[[], Mapping[str, str]] | None = None) -> None:
+        """Makes the client; nothing is connected yet.
+
+        Args:
+            settings: The endpoint.
+            context_headers: Makes the headers by which a request continues the current trace; None where nothing is traced.
+        """
         self._settings = settings
+        self._context_headers = context_headers
         self._session: aiohttp.ClientSession | None = None
+        self._urls: dict[str, URL] = {}  # a few fixed paths; reading one costs more than asking for it
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
         """Sends JSON and returns when the reply's head has arrived.
@@ -141,7 +149,11 @@ class Endpoint:
             self._session = None
 
     async def _request(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
-        url = URL(self._settings.base_url + path, encoded=True)
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = URL(self._settings.base_url + path, encoded=True)
+        if self._context_headers is not None:
+            headers = {**headers, **self._context_headers()}
         try:
             response = await self._open().request(method, url, data=body, headers=headers, allow_redirects=False)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:

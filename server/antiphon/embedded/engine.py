@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from antiphon.embedded.model_config import EmbeddedModelConfig
 from antiphon.embedded.model_errors import EmbeddedModelBackingOff, EmbeddedModelCrashed, EmbeddedModelError, EmbeddedModelUnavailable
 from antiphon.embedded.model_supervisor import EmbeddedModelSupervisor, StartProgress
 from antiphon.errors import Reason, UnavailableError
@@ -11,7 +12,9 @@ from antiphon.ports.embedded_model import EngineAddress, EnginePhase
 from antiphon.telemetry.logs import logger
 
 if TYPE_CHECKING:
-    from antiphon.embedded.model_config import EmbeddedModelConfig
+    from collections.abc import Callable
+
+    from antiphon.config import EmbeddedModelSection
 
 _RETRY_AFTER_S = 1.0
 
@@ -19,8 +22,15 @@ _RETRY_AFTER_S = 1.0
 class EmbeddedModelEngine:
     """Implements the port `EmbeddedModel` over the supervisor."""
 
-    def __init__(self, config: EmbeddedModelConfig) -> None:
+    def __init__(self, config: EmbeddedModelConfig, on_phase: Callable[[EnginePhase], None] = lambda _: None) -> None:
+        """Take the configuration; nothing is started before the first use.
+
+        Args:
+            config: How the process is run.
+            on_phase: Called on the event loop whenever the phase changes.
+        """
         self._config = config
+        self._on_phase = on_phase
         self._log = logger("antiphon.embedded")
         self._phase = EnginePhase.IDLE
         self._supervisor = EmbeddedModelSupervisor(config, on_progress=self._progressed, on_line=self._printed)
@@ -49,7 +59,7 @@ class EmbeddedModelEngine:
         try:
             endpoint = await self._supervisor.ensure_running()
         except EmbeddedModelError as error:
-            self._phase = EnginePhase.FAILED
+            self._enter(EnginePhase.FAILED)
             raise _told(error) from error
         return EngineAddress(endpoint.base_url, endpoint.api_key)
 
@@ -71,14 +81,34 @@ class EmbeddedModelEngine:
 
     def _progressed(self, progress: StartProgress) -> None:
         if progress.phase == "ended":
-            self._phase = EnginePhase.IDLE
+            self._enter(EnginePhase.IDLE)
             self._log.warning("embedded model ended by itself", lived_s=round(progress.elapsed_s, 2))
             return
-        self._phase = EnginePhase.READY if progress.phase == "ready" else EnginePhase.STARTING
+        self._enter(EnginePhase.READY if progress.phase == "ready" else EnginePhase.STARTING)
         self._log.info("embedded model", phase=progress.phase, elapsed_s=round(progress.elapsed_s, 2))
+
+    def _enter(self, phase: EnginePhase) -> None:
+        if phase is not self._phase:
+            self._phase = phase
+            self._on_phase(phase)
 
     def _printed(self, line: str) -> None:
         self._log.debug("embedded model says", line=line)
+
+
+def engine_of(section: EmbeddedModelSection, on_phase: Callable[[EnginePhase], None] = lambda _: None) -> EmbeddedModelEngine:
+    """Makes the engine that the configuration describes; nothing is started before its first use."""
+    return EmbeddedModelEngine(
+        EmbeddedModelConfig(
+            gguf_path=section.weights,
+            model_name=section.name,
+            threads=section.threads,
+            parallel_slots=section.slots,
+            context_tokens=section.context_tokens,
+            start_timeout_s=section.start_timeout_s,
+        ),
+        on_phase,
+    )
 
 
 def _told(error: EmbeddedModelError) -> UnavailableError:

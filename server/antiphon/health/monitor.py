@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from antiphon.api.health.v1.health_service_pb2 import ComponentHealth, HealthReport, HealthStatus
 from antiphon.errors import AntiphonError, NotFoundError, Reason
 from antiphon.telemetry.logs import logger
+from antiphon.telemetry.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -41,7 +42,14 @@ class Component:
 class HealthMonitor:
     """The health of one server."""
 
-    def __init__(self, components: Sequence[Component]) -> None:
+    def __init__(self, components: Sequence[Component], redactor: Redactor | None = None) -> None:
+        """Knows the components; none is looked at yet.
+
+        Args:
+            components: What can be looked at.
+            redactor: Takes secrets out of what components say of themselves; None: one that knows no secret by name.
+        """
+        self._redactor = redactor or Redactor()
         self._components = {component.name: component for component in sorted(components, key=lambda one: one.name)}
         self._draining = asyncio.Event()
 
@@ -68,7 +76,7 @@ class HealthMonitor:
                     metadata={"component": name},
                 )
         chosen = [self._components[name] for name in sorted(names)] if names else list(self._components.values())
-        await asyncio.gather(*(_look(component) for component in chosen))
+        await asyncio.gather(*(_look(component, self._redactor) for component in chosen))
         status = HealthStatus.HEALTH_STATUS_SERVING if self.serving else HealthStatus.HEALTH_STATUS_NOT_SERVING
         return HealthReport(status=status, components=[component.health for component in chosen])
 
@@ -95,7 +103,7 @@ class HealthMonitor:
                 continue
 
 
-async def _look(component: Component) -> None:
+async def _look(component: Component, redactor: Redactor) -> None:
     loop = asyncio.get_running_loop()
     async with component.lock:
         begun_s = loop.time()
@@ -107,7 +115,7 @@ async def _look(component: Component) -> None:
         problem = await _problem(component)
         if problem:
             health.status = HealthStatus.HEALTH_STATUS_NOT_SERVING
-            health.last_error = problem
+            health.last_error = redactor.text(problem)
             health.last_error_time.FromNanoseconds(time.time_ns())
         elif component.is_idle():
             health.status = HealthStatus.HEALTH_STATUS_IDLE

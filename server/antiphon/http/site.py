@@ -1,36 +1,110 @@
-"""What the second port answers: health, readiness, metrics."""
+"""What the second port answers: calls, and to plain requests health, readiness and metrics."""
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from google.protobuf.json_format import MessageToJson
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from antiphon.api.core.v1.permission_pb2 import Permission
+from antiphon.calls.interceptors.authentication import require
+from antiphon.calls.status import internal_error, status_of
+from antiphon.errors import AntiphonError, NotFoundError, Reason
+from antiphon.http.asgi import certificate_names, respond
+from antiphon.http.entrance import Entrance
+from antiphon.http.head import joined
+from antiphon.http.refusals import JSON, refuse
+from antiphon.identity.directory import AUTHORIZATION
+from antiphon.telemetry.logs import logger
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from collections.abc import Awaitable, Callable
 
+    from antiphon.config import Config
     from antiphon.health.monitor import HealthMonitor
-    from antiphon.telemetry.metrics import Metrics
+    from antiphon.http.asgi import Application, Headers, Receive, Scope, Send
+    from antiphon.identity.directory import CallerDirectory
+    from antiphon.ports.metrics_text import MetricsText
+
+_API = "/antiphon.api."
+_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+_READING: Headers = [(b"allow", b"GET, HEAD")]
+_SHOWN = 256
 
 
-def build_site(monitor: HealthMonitor, metrics: Metrics) -> Starlette:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What answers plain requests at one path.
+
+    Attributes:
+        permission: What reading it takes; None where the configuration has it public.
+        answer: Makes its status, its content type and its content.
+    """
+
+    permission: Permission | None
+    answer: Callable[[], Awaitable[tuple[int, tuple[bytes, bytes], bytes]]]
+
+
+def build_site(
+    config: Config, calls: Application, monitor: HealthMonitor, metrics_text: MetricsText, callers: CallerDirectory
+) -> Application:
     """Returns the application of the second port."""
 
-    async def health(_: Request) -> Response:
-        report = await monitor.report()
-        return Response(MessageToJson(report, preserving_proto_field_name=True), media_type="application/json")
+    async def health() -> tuple[int, tuple[bytes, bytes], bytes]:
+        return 200, JSON, MessageToJson(await monitor.report(), preserving_proto_field_name=True).encode()
 
-    async def ready(_: Request) -> Response:
-        return PlainTextResponse("ready\n") if monitor.serving else PlainTextResponse("draining\n", status_code=503)
+    async def ready() -> tuple[int, tuple[bytes, bytes], bytes]:
+        return (200, _TEXT, b"ready\n") if monitor.serving else (503, _TEXT, b"draining\n")
 
-    async def show_metrics(_: Request) -> Response:
-        # The process's own figures are read from files.
-        text = await asyncio.to_thread(generate_latest, metrics.registry)
-        return Response(text, media_type=CONTENT_TYPE_LATEST)
+    async def metrics() -> tuple[int, tuple[bytes, bytes], bytes]:
+        return 200, (b"content-type", CONTENT_TYPE_LATEST.encode()), (await metrics_text()).encode()
 
-    return Starlette(routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", show_metrics)])
+    public = config.auth.public
+    reading_health = None if "health" in public else Permission.PERMISSION_HEALTH_READ
+    reading_metrics = None if "metrics" in public else Permission.PERMISSION_METRICS_READ
+    pages = {"/health": Page(reading_health, health), "/ready": Page(reading_health, ready), "/metrics": Page(reading_metrics, metrics)}
+    web = config.web
+    return Entrance(
+        Site(calls, pages, callers), host=config.server.host, allowed_hosts=web.allowed_hosts, allowed_origins=web.allowed_origins
+    )
+
+
+class Site:
+    """Finds what answers a request."""
+
+    def __init__(self, calls: Application, pages: dict[str, Page], callers: CallerDirectory) -> None:
+        self._calls = calls
+        self._pages = pages
+        self._callers = callers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        path: str = scope["path"]
+        if page := self._pages.get(path):
+            await self._show(page, scope, send)
+        elif path.startswith(_API) or scope["method"] == "POST":
+            await self._calls(scope, receive, send)
+        else:
+            shown = path[:_SHOWN]
+            nothing = NotFoundError(Reason.ERROR_REASON_METHOD_NOT_FOUND, f"there is nothing at {shown!r}; methods are called by POST")
+            await refuse(send, status_of(nothing), 404)
+
+    async def _show(self, page: Page, scope: Scope, send: Send) -> None:
+        if scope["method"] not in {"GET", "HEAD"}:
+            wrong = NotFoundError(Reason.ERROR_REASON_METHOD_NOT_FOUND, f"{scope['path']} can be read and not changed")
+            await refuse(send, status_of(wrong), 405, _READING)
+            return
+        try:
+            if page.permission is not None:
+                caller = self._callers.identify(joined(scope["headers"]).get(AUTHORIZATION), certificate_names(scope))
+                require(caller, page.permission)
+            http_status, content_type, content = await page.answer()
+        except AntiphonError as error:
+            await refuse(send, status_of(error))
+        except Exception:  # noqa: BLE001  # as the calls' guard: nothing internal reaches a client
+            logger("antiphon.http").exception("unexpected fault", path=scope["path"])
+            await refuse(send, status_of(internal_error("none")))
+        else:
+            await respond(send, http_status, [content_type], content)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 
+from antiphon.telemetry.redaction import Redactor
+
 if TYPE_CHECKING:
     from antiphon.config import LogSection
     from antiphon.telemetry.log_writer import LogWriter
@@ -16,15 +18,32 @@ if TYPE_CHECKING:
 Logger = structlog.typing.FilteringBoundLogger
 
 
-def configure_logs(section: LogSection, writer: LogWriter) -> None:
-    """Sends structlog's events, and the standard library's warnings, to the writer."""
+# What this server makes itself, anew for each line: looking for secrets in it would cost as much as the rest of the line.
+_OUR_OWN = frozenset({"timestamp", "level", "logger", "call_id", "completion_id", "trace_id", "span_id"})
+
+
+def configure_logs(
+    section: LogSection, writer: LogWriter, redactor: Redactor | None = None, *, traced: bool = False, worker: int | None = None
+) -> None:
+    """Sends structlog's events, and the standard library's warnings, to the writer.
+
+    Args:
+        section: What is written, and how.
+        writer: Takes the lines.
+        redactor: Takes secrets out of them; None: one that knows no secret by name.
+        traced: Whether there are traces, whose ids lines of a call then bear.
+        worker: Which of several processes this is, to be named in each line; None for one that is alone.
+    """
     console = section.format == "console" or (section.format == "auto" and sys.stderr.isatty())
     level = logging.getLevelNamesMapping()[section.level.upper()]
     structlog.configure(
         processors=[
+            *(() if worker is None else (_naming(worker),)),
+            *((_naming_trace(),) if traced else ()),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _redacting(redactor or Redactor()),
             _readable if console else _json,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -32,6 +51,43 @@ def configure_logs(section: LogSection, writer: LogWriter) -> None:
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Forwarding()], force=True)
+
+
+def _naming(worker: int) -> structlog.typing.Processor:
+    def name_worker(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["worker"] = worker
+        return event
+
+    return name_worker
+
+
+def _naming_trace() -> structlog.typing.Processor:
+    # Only here: a server without traces loads nothing of them.
+    from antiphon.telemetry.propagation import current_trace
+
+    def name_trace(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        found = current_trace()
+        if found is not None and "trace_id" not in event:
+            event["trace_id"], event["span_id"] = found
+        return event
+
+    return name_trace
+
+
+def _redacting(redactor: Redactor) -> structlog.typing.Processor:
+    """Makes the step that takes secrets out of each value: a line as a whole would no longer be JSON where a secret is a number."""
+    text = redactor.text
+
+    def redact(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        for key, value in event.items():
+            if isinstance(value, str):
+                if key not in _OUR_OWN:
+                    event[key] = text(value)
+            elif not isinstance(value, int | float):
+                event[key] = redactor.value(value)
+        return event
+
+    return redact
 
 
 def logger(name: str) -> Logger:

@@ -1,12 +1,14 @@
-"""One server a module, with a model that can take everything."""
+"""One server a module, with a model that can take everything, asked at both its ports."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
+from tests.rpc.bad_input.ports import PORTS, OnePort
 from tests.rpc.bad_input.specs import LIMIT_BYTES
 from tests.support.leaks import start_loop_threads
 from tests.support.scripted import ALL_CAPABILITIES, ScriptedModel, scripted_kinds
@@ -22,7 +24,8 @@ def model() -> ScriptedModel:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> AsyncGenerator[ServerUnderTest, None]:
+async def grpc_server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> AsyncGenerator[ServerUnderTest, None]:
+    """What only gRPC has is asked here."""
     await start_loop_threads()
     settings = {
         "providers": {"scripted": {"type": "scripted"}},
@@ -32,6 +35,19 @@ async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel)
     async with serving(tmp_path_factory.mktemp("bad_input"), settings, scripted_kinds(model)) as running:
         await running.channel.channel_ready()
         yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def session() -> AsyncGenerator[aiohttp.ClientSession, None]:
+    # No connection outlives its request: each test is asked whether it left a socket.
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector, skip_auto_headers=("Accept-Encoding",)) as opened:
+        yield opened
+
+
+@pytest.fixture(params=PORTS)
+def server(request: pytest.FixtureRequest, grpc_server: ServerUnderTest, session: aiohttp.ClientSession) -> OnePort:
+    return OnePort(grpc_server, session, request.param)
 
 
 @pytest.fixture(autouse=True)

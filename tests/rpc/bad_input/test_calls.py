@@ -13,12 +13,15 @@ from antiphon.api.core.v1.permission_pb2 import Permission
 from antiphon.calls.call import IncomingCall, RpcMethod, chain
 from antiphon.calls.in_flight import InFlight
 from antiphon.calls.interceptors import in_order
+from antiphon.config import AuthSection
 from antiphon.errors import DeadlineError, Reason
+from antiphon.identity.directory import CallerDirectory
 from antiphon.telemetry.metrics import Metrics
 from tests.rpc.bad_input.specs import LIMIT_BYTES, spec
 from tests.support.serving import COMPLETION
 
 if TYPE_CHECKING:
+    from tests.rpc.bad_input.ports import OnePort
     from tests.support.scripted import ScriptedModel
     from tests.support.serving import ServerUnderTest
 
@@ -28,27 +31,26 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "metadata",
     [
-        (("x-unknown", "value"),),
-        (("x-bin-bin", b"\x00\xff"),),
-        (("grpc-internal", "x" * 4000),),
-        (("authorization", "Bearer nonsense"),),
-        tuple((f"x-{number}", "v" * 20) for number in range(100)),
+        {"x-unknown": "value"},
+        {"x-bin-bin": b"\x00\xff"},
+        {"grpc-internal": "x" * 4000},
+        {"authorization": "Bearer nonsense"},
+        {f"x-{number}": "v" * 20 for number in range(100)},
     ],
 )
-async def test_metadata_that_nobody_knows_does_no_harm(server: ServerUnderTest, metadata: tuple[tuple[str, str | bytes], ...]) -> None:
-    answered = await server.raw(f"{COMPLETION}/Complete", pb.CompleteRequest(spec=spec()).SerializeToString(), metadata)
-    assert "scripted/alpha" == pb.CompleteResponse.FromString(answered).completion.model
+async def test_metadata_that_nobody_knows_does_no_harm(server: OnePort, metadata: dict[str, str | bytes]) -> None:
+    assert "scripted/alpha" == (await server.complete(pb.CompleteRequest(spec=spec()), metadata)).completion.model
 
 
-async def test_too_much_metadata_is_refused_by_the_transport(server: ServerUnderTest, model: ScriptedModel) -> None:
+async def test_too_much_metadata_is_refused_by_the_transport(grpc_server: ServerUnderTest, model: ScriptedModel) -> None:
     metadata = [(f"x-{number}", "v" * 1000) for number in range(100)]
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await server.raw(f"{COMPLETION}/Complete", pb.CompleteRequest(spec=spec()).SerializeToString(), metadata)
+        await grpc_server.raw(f"{COMPLETION}/Complete", pb.CompleteRequest(spec=spec()).SerializeToString(), metadata)
     assert caught.value.code() in {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE}
     assert [] == model.asked
 
 
-async def test_a_deadline_that_is_past_asks_nobody(server: ServerUnderTest, model: ScriptedModel) -> None:
+async def test_a_deadline_that_is_past_asks_nobody(server: OnePort, model: ScriptedModel) -> None:
     failure = await server.refused(f"{COMPLETION}/Complete", pb.CompleteRequest(spec=spec()), timeout_s=1e-6)
     assert grpc.StatusCode.DEADLINE_EXCEEDED == failure.code
     assert [] == model.asked
@@ -72,7 +74,7 @@ async def test_a_deadline_that_is_past_on_arrival_has_its_own_reason(left_s: flo
             deadline_margin_s = 0.1
             max_request_bytes = LIMIT_BYTES
 
-    steps = in_order(Configured, Metrics(), InFlight())  # pyright: ignore[reportArgumentType]  # what the interceptors read of a Config
+    steps = in_order(Configured, Metrics(), InFlight(), CallerDirectory(AuthSection()))  # pyright: ignore[reportArgumentType]  # what the interceptors read of a Config
     handler = chain([*steps.of_calls, *steps.of_requests], innermost)
     body = pb.CompleteRequest(spec=spec()).SerializeToString()
     method = RpcMethod(

@@ -16,6 +16,7 @@ from tests.rpc.bad_input.specs import HEALTH, INVALID, MODELS, REFLECTION, STAND
 from tests.support.serving import COMPLETION
 
 if TYPE_CHECKING:
+    from tests.rpc.bad_input.ports import OnePort
     from tests.support.scripted import ScriptedModel
     from tests.support.serving import ServerUnderTest
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "window", [{"seconds": 2}, {"seconds": -1}, {"seconds": 1, "nanos": 1}, {"nanos": 2_000_000_000}, {"seconds": 2**62}]
 )
-async def test_a_merge_window_beyond_its_bounds_is_refused(server: ServerUnderTest, model: ScriptedModel, window: dict[str, int]) -> None:
+async def test_a_merge_window_beyond_its_bounds_is_refused(server: OnePort, model: ScriptedModel, window: dict[str, int]) -> None:
     request = pb.StreamCompleteRequest(spec=spec())
     request.merge_window.seconds, request.merge_window.nanos = window.get("seconds", 0), window.get("nanos", 0)
     failure = await server.refused(f"{COMPLETION}/StreamComplete", request)
@@ -64,15 +65,15 @@ OTHER_METHODS: list[tuple[str, Any, tuple[grpc.StatusCode, str, list[str]]]] = [
 
 @pytest.mark.parametrize(("method", "request_", "expected"), OTHER_METHODS)
 async def test_bad_input_to_the_other_methods(
-    server: ServerUnderTest, model: ScriptedModel, method: str, request_: Any, expected: tuple[grpc.StatusCode, str, list[str]]
+    server: OnePort, model: ScriptedModel, method: str, request_: Any, expected: tuple[grpc.StatusCode, str, list[str]]
 ) -> None:
     failure = await server.refused(method, request_)
     assert expected == (failure.code, failure.reason, failure.fields)
     assert [] == model.asked
 
 
-async def test_bad_input_to_the_standard_services(server: ServerUnderTest) -> None:
-    check = server.channel.unary_unary(
+async def test_bad_input_to_the_standard_services(grpc_server: ServerUnderTest) -> None:
+    check = grpc_server.channel.unary_unary(
         f"{STANDARD_HEALTH}/Check",
         request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
         response_deserializer=health_pb2.HealthCheckResponse.FromString,
@@ -80,7 +81,7 @@ async def test_bad_input_to_the_standard_services(server: ServerUnderTest) -> No
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await check(health_pb2.HealthCheckRequest(service="nobody"), timeout=20)
     assert grpc.StatusCode.NOT_FOUND == caught.value.code()
-    reflect = server.channel.stream_stream(
+    reflect = grpc_server.channel.stream_stream(
         REFLECTION,
         request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
         response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,

@@ -12,10 +12,12 @@ from antiphon.api.core.v1.message_pb2 import Blob, Message, Part, Role, Uri
 from antiphon.api.model.v1.model_service_pb2 import Capability
 from tests.rpc.bad_input.specs import FIRST, INVALID, REQUESTS, spec
 from tests.support.scripted import ALL_CAPABILITIES, ScriptedModel
-from tests.support.serving import COMPLETION, ServerUnderTest
+from tests.support.serving import COMPLETION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.rpc.bad_input.ports import OnePort
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -41,7 +43,7 @@ PARAMETERS: dict[str, tuple[Capability, Callable[[CompletionSpec], object]]] = {
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-async def test_an_unsupported_parameter_is_refused(server: ServerUnderTest, model: ScriptedModel, name: str) -> None:
+async def test_an_unsupported_parameter_is_refused(server: OnePort, model: ScriptedModel, name: str) -> None:
     capability, put = PARAMETERS[name]
     model.capabilities = [one for one in ALL_CAPABILITIES if one != capability]
     request = spec(model=f"scripted/without-{name.replace(' ', '-')}")
@@ -54,9 +56,7 @@ async def test_an_unsupported_parameter_is_refused(server: ServerUnderTest, mode
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-async def test_an_unsupported_parameter_is_left_out_where_the_caller_says_so(
-    server: ServerUnderTest, model: ScriptedModel, name: str
-) -> None:
+async def test_an_unsupported_parameter_is_left_out_where_the_caller_says_so(server: OnePort, model: ScriptedModel, name: str) -> None:
     capability, put = PARAMETERS[name]
     model.capabilities = [one for one in ALL_CAPABILITIES if one != capability]
     request = spec(model=f"scripted/without-{name.replace(' ', '-')}")
@@ -83,7 +83,7 @@ async def test_an_unsupported_parameter_is_left_out_where_the_caller_says_so(
     ],
 )
 async def test_unsupported_content_is_refused_whatever_the_policy(
-    server: ServerUnderTest, model: ScriptedModel, capability: Capability, part: Part
+    server: OnePort, model: ScriptedModel, capability: Capability, part: Part
 ) -> None:
     model.capabilities = [one for one in ALL_CAPABILITIES if one != capability]
     request = spec(Message(role=Role.ROLE_USER, parts=[Part(text="look"), part]), model=f"scripted/without-{capability}")

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from antiphon.cli import serve as serve_module
-from tests.support.real_server import plain_environment
+from antiphon.cli.greeting import Greeting
+from tests.support.real_server import plain_environment, real_server
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -50,25 +51,28 @@ def test_only_the_port_that_is_taken_is_named(tmp_path: Path, taken: int, key: s
     assert (3, expected) == (exit_code, lines)
 
 
-def test_both_ports_are_named_where_both_are_taken(tmp_path: Path, taken: int) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_both_ports_are_named_where_both_are_taken(tmp_path: Path, taken: int, workers: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as second:
-        exit_code, lines = serve(tmp_path, grpc_port=taken, http_port=second.getsockname()[1])
+        exit_code, lines = serve(tmp_path, grpc_port=taken, http_port=second.getsockname()[1], workers=workers)
     assert (3, ["gRPC", "HTTP"]) == (exit_code, [name for line in lines for name in ("gRPC", "HTTP") if f"({name})" in line])
 
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "no-such-host.invalid"])
 def test_an_address_that_is_not_this_machines_is_named_once(tmp_path: Path, host: str) -> None:
+    (tmp_path / "antiphon.yaml").write_text("auth: {serve_anyone: true}\n", encoding="utf-8")
     exit_code, lines = serve(tmp_path, host=host, grpc_port=0, http_port=0)
     assert (3, 2) == (exit_code, len(lines))
     assert lines[0].startswith(f"antiphon: cannot listen on {host}: ")
     assert "ANTIPHON_SERVER__HOST=127.0.0.1" in lines[1]
 
 
-def test_a_configuration_that_cannot_be_used_is_told_by_every_problem(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_configuration_that_cannot_be_used_is_told_by_every_problem(tmp_path: Path, workers: int) -> None:
     (tmp_path / "antiphon.yaml").write_text(
         "sever: {}\nlog: {level: loud}\nproviders: {a: {type: nothing}}\naliases: {}\n", encoding="utf-8"
     )
-    exit_code, lines = serve(tmp_path, grpc_port="many")
+    exit_code, lines = serve(tmp_path, grpc_port="many", workers=workers)
     assert (2, 4) == (exit_code, len(lines))
     assert all(line.startswith("configuration: ") for line in lines)
 
@@ -83,6 +87,20 @@ def test_the_server_starts_where_its_ports_are_free(tmp_path: Path) -> None:
     assert 0 == program.returncode
 
 
+def test_an_address_with_colons_is_greeted_with_brackets() -> None:
+    lines = Greeting("::1", 7001, 7002, ("local",), None).text().splitlines()
+    assert ["Antiphon serves gRPC at [::1]:7001", "health, readiness and metrics at http://[::1]:7002"] == lines[:2]
+    assert lines[-1].endswith("antiphon chat --target [::1]:7001")
+
+
+async def test_one_process_says_what_a_hangup_needs(tmp_path: Path) -> None:
+    with real_server(tmp_path) as server:
+        os.kill(server.pid, signal.SIGHUP)
+        async with asyncio.timeout(20):
+            while "server.workers" not in server.log.read_text(encoding="utf-8"):
+                await asyncio.sleep(0.02)
+
+
 @pytest.mark.lingers("the gRPC runtime keeps the poller of a server that never listened")
 @pytest.mark.parametrize("name", ["grpc_port", "http_port"])
 def test_a_port_that_goes_between_the_look_and_the_start_is_named(
@@ -95,12 +113,12 @@ def test_a_port_that_goes_between_the_look_and_the_start_is_named(
         looks.append(look(section))
         return looks[-1] if len(looks) > 1 else ""
 
-    def leave_logs(*_: object) -> None:
+    def leave_logs(*_: object, **__: object) -> None:
         pass
 
     monkeypatch.setattr(serve_module, "_port_problems", late)
     # The loop of the product keeps descriptors for the process's life, and the logs' configuration is the test's.
-    monkeypatch.setattr(serve_module, "_new_loop", asyncio.new_event_loop)
+    monkeypatch.setattr(serve_module, "new_loop", asyncio.new_event_loop)
     monkeypatch.setattr(serve_module, "configure_logs", leave_logs)
     file = tmp_path / "antiphon.yaml"
     ports = {"grpc_port": 0, "http_port": 0, name: taken}

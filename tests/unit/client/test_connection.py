@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -12,9 +13,6 @@ import pytest
 from antiphon_client import AsyncClient, Client, Tls, UnavailableError
 from antiphon_client.connection import connection_to, is_local
 from tests.unit.client.fake_server import FakeServer
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def connect(target: str | None, **given: Any) -> Any:
@@ -120,6 +118,19 @@ def test_the_port_is_50051_unless_given(target: str, settled: str) -> None:
 def test_a_target_that_is_none_is_refused(target: str) -> None:
     with pytest.raises(ValueError, match="target"):
         connect(target)
+
+
+def test_the_environment_names_the_files_of_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ROOT_CERTIFICATES", "CLIENT_CERTIFICATE", "CLIENT_KEY"):
+        monkeypatch.setenv(f"ANTIPHON_{name}", f"/{name}.pem")
+    named = Tls(
+        root_certificates=Path("/ROOT_CERTIFICATES.pem"),
+        certificate_chain=Path("/CLIENT_CERTIFICATE.pem"),
+        private_key=Path("/CLIENT_KEY.pem"),
+    )
+    assert (named, None) == (connect("https://127.0.0.1").tls, connect("127.0.0.1").tls)
+    given = Tls(server_name="antiphon.test")
+    assert given == connect("example.org", tls=given).tls
 
 
 def test_scheme_and_tls_must_agree() -> None:

@@ -27,6 +27,8 @@ from antiphon_client import (
     RateLimitedError,
     ResourceExhaustedError,
     ServerUnreachableError,
+    SlowReaderError,
+    TlsError,
     UnauthenticatedError,
     UnavailableError,
     UnimplementedError,
@@ -141,3 +143,45 @@ def _trailers(detail: Message) -> list[tuple[str, str | bytes]]:
     packed = Any()
     packed.Pack(detail)
     return [("other", "text"), (DETAILS_KEY, Status(details=[packed]).SerializeToString())]
+
+
+@pytest.mark.parametrize("reason", ["CREDENTIALS_MISSING", "CREDENTIALS_INVALID", "CREDENTIALS_DISABLED"])
+def test_what_is_wrong_with_a_credential_is_told_by_its_reason(reason: str) -> None:
+    error = error_from_status(grpc.StatusCode.UNAUTHENTICATED, "no", _trailers(ErrorInfo(reason=reason, domain="antiphon.api")))
+    assert (UnauthenticatedError, ErrorReason[reason]) == (type(error), error.known_reason)
+
+
+def test_a_missing_permission_is_named() -> None:
+    info = ErrorInfo(reason="PERMISSION_DENIED", domain="antiphon.api", metadata={"permission": "models_read"})
+    error = error_from_status(grpc.StatusCode.PERMISSION_DENIED, "no", _trailers(info))
+    assert (PermissionDeniedError, {"permission": "models_read"}) == (type(error), error.metadata)
+
+
+def test_a_slow_reader_is_no_conflict() -> None:
+    info = ErrorInfo(reason="SLOW_READER", domain="antiphon.api", metadata={"timeout_ms": "30000"})
+    assert SlowReaderError is type(error_from_status(grpc.StatusCode.ABORTED, "too slow", _trailers(info)))
+
+
+NOBODY = "failed to connect to all addresses; last error: "
+HANDSHAKE = f"{NOBODY}UNKNOWN: ipv4:127.0.0.1:1: Tls handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:1: SSL routines:OPENSSL_internal:"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "told"),
+    [
+        (f"{HANDSHAKE}WRONG_VERSION_NUMBER: Invalid certificate verification context: OK", TlsError, "speaks no TLS"),
+        (f"{HANDSHAKE}CERTIFICATE_VERIFY_FAILED: certificate has expired: OK", TlsError, "has expired"),
+        (f"{HANDSHAKE}CERTIFICATE_VERIFY_FAILED: unable to get local issuer certificate: OK", TlsError, "ANTIPHON_ROOT_CERTIFICATES"),
+        (f"{HANDSHAKE}SOMETHING_NEW: OK", TlsError, "no TLS connection"),
+        (
+            f"{NOBODY}UNKNOWN: Custom verification check failed with error: UNAUTHENTICATED: Hostname Verification Check failed.",
+            TlsError,
+            "another name",
+        ),
+        (f"{NOBODY}UNAVAILABLE: ipv4:127.0.0.1:1: Socket closed", ServerUnreachableError, "https://"),
+        (f"{NOBODY}UNKNOWN: ipv4:127.0.0.1:1: Failed to connect to remote host: Connection refused", ServerUnreachableError, NOBODY),
+    ],
+)
+def test_what_keeps_a_connection_from_coming_about_is_told_in_plain_words(said: str, kind: type[AntiphonError], told: str) -> None:
+    error = error_from_status(grpc.StatusCode.UNAVAILABLE, said, [])
+    assert (kind, True, True) == (type(error), told in error.message, said in error.message)

@@ -11,11 +11,21 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
-from antiphon_client import AntiphonError, AsyncClient, Client, ServerUnreachableError, UnavailableError
-from antiphon_client.retry import MAX_DELAY_S, RetrySchedule
+from antiphon_client import (
+    AntiphonError,
+    AsyncClient,
+    CallCancelledError,
+    Client,
+    RateLimitedError,
+    ServerUnreachableError,
+    UnavailableError,
+)
+from antiphon_client.retry import MAX_DELAY_S, RECONNECT_DELAY_S, RetrySchedule
 from tests.unit.client.fake_server import Failure, FakeServer, Hang, events
 
 UNAVAILABLE = Failure(grpc.StatusCode.UNAVAILABLE)
+# As the core of gRPC ends a call that came when the shutdown had begun.
+TOO_LATE = Failure(grpc.StatusCode.CANCELLED, "CANCELLED")
 
 
 def draining(delay_s: float = 0.01) -> Failure:
@@ -62,6 +72,51 @@ async def test_a_paid_call_is_repeated_when_the_server_was_draining(server: Fake
     server.will("Complete", draining())
     assert "Hello there" == (await client.completions.create(model="m", messages="Hi")).text
     assert 2 == len(server.calls)
+
+
+@pytest.mark.parametrize("reason", ["TOO_MANY_CALLS", "SERVER_OVERLOADED"])
+async def test_a_paid_call_is_repeated_when_the_server_had_no_room_for_it(server: FakeServer, client: AsyncClient, reason: str) -> None:
+    details = [ErrorInfo(reason=reason, domain="antiphon.api"), RetryInfo(retry_delay=timedelta(milliseconds=1))]
+    server.will("Complete", Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, details=details))
+    assert "Hello there" == (await client.completions.create(model="m", messages="Hi")).text
+    assert 2 == len(server.calls)
+
+
+async def test_a_provider_that_throttles_is_not_asked_again(server: FakeServer, client: AsyncClient) -> None:
+    details = [ErrorInfo(reason="PROVIDER_RATE_LIMITED", domain="antiphon.api"), RetryInfo(retry_delay=timedelta(milliseconds=1))]
+    server.will("Complete", Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, details=details))
+    with pytest.raises(RateLimitedError):
+        await client.completions.create(model="m", messages="Hi")
+    assert 1 == len(server.calls)
+
+
+@pytest.mark.parametrize("face", ["async", "sync"])
+async def test_a_paid_call_is_repeated_when_it_reached_a_server_that_was_shutting_down(
+    server: FakeServer, client: AsyncClient, blocking: Client, face: str
+) -> None:
+    server.will("Complete", TOO_LATE)
+    if face == "async":
+        answer = await client.completions.create(model="m", messages="Hi")
+    else:
+        answer = await asyncio.to_thread(lambda: blocking.completions.create(model="m", messages="Hi"))
+    assert ("Hello there", 2) == (answer.text, len(server.calls))
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure(grpc.StatusCode.CANCELLED, "the task was cancelled"),
+        Failure(grpc.StatusCode.CANCELLED, "CANCELLED", details=[ErrorInfo(reason="PROVIDER_FAILED", domain="antiphon.api")]),
+    ],
+    ids=["other words", "a reason"],
+)
+async def test_a_paid_call_that_was_cancelled_for_another_reason_is_not_repeated(
+    server: FakeServer, client: AsyncClient, failure: Failure
+) -> None:
+    server.will("Complete", failure)
+    with pytest.raises(CallCancelledError):
+        await client.completions.create(model="m", messages="Hi")
+    assert 1 == len(server.calls)
 
 
 def test_a_stream_is_repeated_before_its_first_event(server: FakeServer, blocking: Client) -> None:
@@ -166,3 +221,8 @@ def test_the_servers_delay_is_the_least_wait() -> None:
     wait_s = schedule.wait_before_retry_s(UnavailableError(grpc.StatusCode.UNAVAILABLE, "", retry_after_s=7))
     assert wait_s is not None
     assert 7 <= wait_s <= 7.2
+
+
+def test_a_channel_that_could_not_connect_gets_the_time_to_try_again() -> None:
+    schedule = RetrySchedule(no_side_effects=False, retries=1, timeout_s=None, uniform=lambda low, _: low)
+    assert RECONNECT_DELAY_S == schedule.wait_before_retry_s(ServerUnreachableError(grpc.StatusCode.UNAVAILABLE, ""))

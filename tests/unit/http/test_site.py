@@ -3,21 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 
+from antiphon.config import AuthSection, ServerSection, WebSection
 from antiphon.errors import ProviderFailure, Reason
 from antiphon.health.monitor import Component, HealthMonitor
+from antiphon.http.connections import Connection
 from antiphon.http.server import HttpServer
 from antiphon.http.site import build_site
+from antiphon.identity.api_keys import new_key, written_hash
+from antiphon.identity.directory import CallerDirectory
 from antiphon.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
+
+    from antiphon.http.asgi import Application, Receive, Scope, Send
+
+KEYS = {role: new_key() for role in ("monitor", "user")}
+ASKING = AuthSection.model_validate(
+    {
+        "keys": [
+            {"id": key.split("_")[1], "hash": written_hash(key), "principal": role, "tenant": "acme", "role": role}
+            for role, key in KEYS.items()
+        ]
+    }
+)
+
+
+async def no_calls(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError(f"{scope['path']} was taken for a call")
+
+
+def site(monitor: HealthMonitor, metrics: Metrics, auth: AuthSection | None = None) -> Application:
+    auth = auth or AuthSection()
+    config: Any = SimpleNamespace(auth=auth, web=WebSection(), server=ServerSection())
+    return build_site(config, no_calls, monitor, metrics.text, CallerDirectory(auth))
 
 
 async def broken() -> None:
@@ -36,14 +64,14 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 async def url(monitor: HealthMonitor, metrics: Metrics) -> AsyncGenerator[str, None]:
-    server = HttpServer(build_site(monitor, metrics), "127.0.0.1", 0)
+    server = HttpServer(site(monitor, metrics), "127.0.0.1", 0)
     await server.start()
     yield f"http://127.0.0.1:{server.port}"
     await server.close()
 
 
-async def get(url: str, method: str = "GET") -> tuple[int, str, str]:
-    async with aiohttp.ClientSession() as session, session.request(method, url) as response:
+async def get(url: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+    async with aiohttp.ClientSession() as session, session.request(method, url, headers=headers) as response:
         return response.status, response.content_type, await response.text()
 
 
@@ -72,7 +100,46 @@ async def test_metrics_are_prometheus_text(url: str, metrics: Metrics) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/health/../metrics/x", "/%00", "/health%0d%0aX: y"])
 async def test_nothing_else_is_there(url: str, path: str) -> None:
-    assert 404 == (await get(f"{url}{path}"))[0]
+    status, media_type, text = await get(f"{url}{path}")
+    assert (404, "application/json") == (status, media_type)
+    assert "METHOD_NOT_FOUND" == json.loads(text)["details"][0]["debug"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("path", "role", "expected"),
+    [
+        ("/metrics", None, (401, "CREDENTIALS_MISSING")),
+        ("/metrics", "nobody", (401, "CREDENTIALS_INVALID")),
+        ("/metrics", "user", (403, "PERMISSION_DENIED")),
+        ("/metrics", "monitor", (200, "")),
+        ("/health", None, (401, "CREDENTIALS_MISSING")),
+        ("/health", "user", (403, "PERMISSION_DENIED")),
+        ("/health", "monitor", (200, "")),
+        ("/ready", None, (401, "CREDENTIALS_MISSING")),
+        ("/ready", "monitor", (200, "")),
+    ],
+)
+@pytest.mark.parametrize("public", [(), ("health", "metrics")])
+async def test_pages_are_shown_to_whom_the_configuration_says(
+    monitor: HealthMonitor, public: tuple[str, ...], path: str, role: str | None, expected: tuple[int, str]
+) -> None:
+    server = HttpServer(site(monitor, Metrics(), ASKING.model_copy(update={"public": public})), "127.0.0.1", 0)
+    await server.start()
+    headers = {} if role is None else {"authorization": f"Bearer {KEYS.get(role, 'nonsense')}"}
+    status, _, text = await get(f"http://127.0.0.1:{server.port}{path}", headers=headers)
+    await server.close()
+    reason = "" if status == 200 else json.loads(text)["details"][0]["debug"]["reason"]
+    assert ((200, "") if public else expected) == (status, reason)
+
+
+async def test_a_fault_of_ours_is_told_without_what_it_was(url: str, monitor: HealthMonitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken_report() -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(monitor, "report", broken_report)
+    status, _, text = await get(f"{url}/health")
+    assert (500, "internal") == (status, json.loads(text)["code"])
+    assert "secret" not in text
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
@@ -101,17 +168,28 @@ async def test_junk_is_survived(url: str, junk: bytes) -> None:
 
 async def test_a_port_that_is_taken_is_told(monitor: HealthMonitor, metrics: Metrics) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = HttpServer(build_site(monitor, metrics), "127.0.0.1", taken.getsockname()[1])
+        server = HttpServer(site(monitor, metrics), "127.0.0.1", taken.getsockname()[1])
         with pytest.raises(OSError, match="in use"):
             await server.start()
         await server.close()
 
 
 async def test_an_open_connection_does_not_hold_the_shutdown(monitor: HealthMonitor, metrics: Metrics) -> None:
-    server = HttpServer(build_site(monitor, metrics), "127.0.0.1", 0)
+    server = HttpServer(site(monitor, metrics), "127.0.0.1", 0)
     await server.start()
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+    writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
     await asyncio.sleep(0.05)
     await asyncio.wait_for(server.close(), 5)
     writer.close()
+
+
+async def test_a_head_that_never_ends_is_not_waited_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connection, "head_timeout_s", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(b"GET /health HTTP/1.1\r\n")
+    with contextlib.suppress(ConnectionError):
+        assert b"" == await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()

@@ -75,7 +75,7 @@ def test_past_the_limit_the_oldest_go_and_their_number_is_told(monkeypatch: pyte
     writer.close()
     assert [
         b"first",
-        b'{"event":"log lines dropped","count":15}',
+        b'{"event":"log lines dropped","level":"warning","count":15}',
         *(b"%d" % number for number in range(15, 25)),
     ] == stream.getvalue().splitlines()
 

@@ -7,6 +7,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
@@ -15,12 +16,14 @@ from antiphon_client import argument_checks as checks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 DEFAULT_PORT = 50051
 DEFAULT_TARGET = f"127.0.0.1:{DEFAULT_PORT}"
 TARGET_VARIABLE = "ANTIPHON_TARGET"
 API_KEY_VARIABLE = "ANTIPHON_API_KEY"
+ROOT_CERTIFICATES_VARIABLE = "ANTIPHON_ROOT_CERTIFICATES"
+CLIENT_CERTIFICATE_VARIABLE = "ANTIPHON_CLIENT_CERTIFICATE"
+CLIENT_KEY_VARIABLE = "ANTIPHON_CLIENT_KEY"
 CLIENT_HEADER = "x-antiphon-client"
 
 ChannelOptions = tuple[tuple[str, str | int], ...]
@@ -36,6 +39,8 @@ _MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
     """How TLS is spoken, where the system's trust store and no certificate of one's own do not do.
+
+    Where a client is given none, `ANTIPHON_ROOT_CERTIFICATES`, `ANTIPHON_CLIENT_CERTIFICATE` and `ANTIPHON_CLIENT_KEY` name the files.
 
     Attributes:
         root_certificates: A file of PEM certificates to trust instead of the system's.
@@ -67,7 +72,11 @@ class Connection:
     options: ChannelOptions
 
     def credentials(self) -> grpc.ChannelCredentials | None:
-        """The channel's credentials; None for plaintext. Reads the certificate files."""
+        """The channel's credentials; None for plaintext. Reads the certificate files.
+
+        Raises:
+            OSError: One of them cannot be read.
+        """
         if self.tls is None:
             return None
         files = (self.tls.root_certificates, self.tls.private_key, self.tls.certificate_chain)
@@ -97,7 +106,7 @@ def connection_to(
     wanted = tls if tls is not None else scheme_tls if scheme_tls is not None else not local
     if scheme_tls is not None and bool(wanted) != scheme_tls:
         raise ValueError(f"the target's scheme and tls={tls!r} contradict each other")
-    settled = wanted if isinstance(wanted, Tls) else Tls() if wanted else None
+    settled = wanted if isinstance(wanted, Tls) else _tls_from_environment() if wanted else None
 
     key = api_key if api_key is not None else os.environ.get(API_KEY_VARIABLE, "")
     if key and settled is None and not local and not allow_insecure_credentials:
@@ -110,6 +119,8 @@ def connection_to(
 
     options: list[tuple[str, str | int]] = [
         ("grpc.max_receive_message_length", _MAX_RESPONSE_BYTES),
+        # A replica that is being replaced may refuse a connection; by default the next attempt would come a second later.
+        ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.primary_user_agent", f"antiphon-python/{client_version()}"),
     ]
     if local:
@@ -137,6 +148,13 @@ def client_version() -> str:
         return version("antiphon-client")
     except PackageNotFoundError:  # run from a source tree
         return "0"
+
+
+def _tls_from_environment() -> Tls:
+    """The files that the environment names; they say how TLS is spoken, not whether."""
+    names = (ROOT_CERTIFICATES_VARIABLE, CLIENT_CERTIFICATE_VARIABLE, CLIENT_KEY_VARIABLE)
+    roots, chain, key = (Path(path) if (path := os.environ.get(name)) else None for name in names)
+    return Tls(root_certificates=roots, certificate_chain=chain, private_key=key)
 
 
 def _without_scheme(target: str) -> tuple[str, bool | None]:

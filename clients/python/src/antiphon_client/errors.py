@@ -3,16 +3,18 @@
 AntiphonError                    a call failed; `code` and `reason` say why
 ├── InvalidRequestError          the request cannot be served as it is; `field_violations` names what is wrong with it
 ├── FailedPreconditionError      the system is not in the state that the call needs, whatever the request says
-├── UnauthenticatedError         the API key is missing or not valid
-├── PermissionDeniedError        the API key does not allow this
+├── UnauthenticatedError         the API key is missing, not valid, disabled or expired; `reason` says which
+├── PermissionDeniedError        who calls may not do this; `metadata` names the permission
 ├── NotFoundError                what the request names is not there
 ├── ConflictError                it is there already, or somebody else changed it first
+├── SlowReaderError              a stream's reader took nothing for so long that the server ended the stream
 ├── ResourceExhaustedError       a quota, a budget or a size limit is used up
 │   └── RateLimitedError         ... for now: the same request may work after `retry_after_s`
 ├── DeadlineExceededError        the call's time is up
 ├── CallCancelledError           the call was cancelled, here or there
 ├── UnavailableError             the server, or the provider behind it, cannot answer now
 │   └── ServerUnreachableError   no connection came about, so nothing was sent
+│       └── TlsError             ... because server and client do not agree about TLS or a certificate
 ├── UnimplementedError           the server does not know the method or the feature
 └── InternalError                a fault of the server, or an answer that does not follow the contract
 """
@@ -38,6 +40,18 @@ ERROR_DOMAIN = "antiphon.api"
 
 # How the gRPC core begins its message when no connection came about. It sends a call only on a connection that is ready, so such a call was never sent.
 _NEVER_SENT = ("failed to connect to all addresses", "errors resolving ", "DNS resolution failed")
+# What the core says where TLS is at fault, and what that means.
+_TLS_FAULTS = {
+    "WRONG_VERSION_NUMBER": "the server speaks no TLS there; `http://` before the target asks for plaintext",
+    "certificate has expired": "the server's certificate has expired",
+    "CERTIFICATE_VERIFY_FAILED": "nobody whom this client trusts signed the server's certificate; `Tls.root_certificates`, or the variable "
+    "ANTIPHON_ROOT_CERTIFICATES, says whom to trust",
+    "Hostname Verification Check failed": "the server's certificate is for another name; `Tls.server_name` says which to expect",
+    "handshake failed": "no TLS connection came about",
+}
+_CLOSED = "Socket closed"
+CLOSED_AT_ONCE = "the server closed the connection before anything was sent"
+_MAY_BE = "it may speak TLS, which `https://` before the target asks for, or want a certificate of this client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +119,11 @@ class FailedPreconditionError(AntiphonError):
 
 
 class UnauthenticatedError(AntiphonError):
-    """The API key is missing or not valid."""
+    """The API key is missing, not valid, disabled or expired."""
 
 
 class PermissionDeniedError(AntiphonError):
-    """The API key does not allow this."""
+    """Who calls may not do this."""
 
 
 class NotFoundError(AntiphonError):
@@ -118,6 +132,10 @@ class NotFoundError(AntiphonError):
 
 class ConflictError(AntiphonError):
     """It is there already, or somebody else changed it first."""
+
+
+class SlowReaderError(AntiphonError):
+    """A stream's reader took nothing for so long that the server ended the stream."""
 
 
 class ResourceExhaustedError(AntiphonError):
@@ -142,6 +160,10 @@ class UnavailableError(AntiphonError):
 
 class ServerUnreachableError(UnavailableError):
     """No connection came about, so nothing was sent."""
+
+
+class TlsError(ServerUnreachableError):
+    """Server and client do not agree about TLS or a certificate."""
 
 
 class UnimplementedError(AntiphonError):
@@ -183,19 +205,30 @@ def error_from_status(code: grpc.StatusCode, message: str, trailers: Iterable[tu
     retry_info = _detail(details, "google.rpc.RetryInfo", RetryInfo)
     retry_delay = retry_info.retry_delay if retry_info else None
     kind = _BY_CODE.get(code, InternalError)
-    if kind is ResourceExhaustedError and retry_delay is not None:
+    reason = info.reason if info.domain == ERROR_DOMAIN else ""
+    if reason == core.ErrorReason.SLOW_READER.name:
+        kind = SlowReaderError
+    elif kind is ResourceExhaustedError and retry_delay is not None:
         kind = RateLimitedError
     elif kind is UnavailableError and not info.reason and message.startswith(_NEVER_SENT):
-        kind = ServerUnreachableError
+        kind, message = _unreachable(message)
     return kind(
         code,
         message,
-        reason=info.reason if info.domain == ERROR_DOMAIN else "",
+        reason=reason,
         metadata=info.metadata,
         field_violations=[FieldViolation(v.field, v.description, v.reason) for v in bad_request.field_violations],
         retry_after_s=None if retry_delay is None else retry_delay.total_seconds(),
         provider_error=_detail(details, "antiphon.api.core.v1.ProviderError", core.ProviderError),
     )
+
+
+def _unreachable(message: str) -> tuple[type[AntiphonError], str]:
+    """Tells a fault of TLS from a server that is not there."""
+    for said, meaning in _TLS_FAULTS.items():
+        if said in message:
+            return TlsError, f"{meaning} ({message})"
+    return ServerUnreachableError, f"{CLOSED_AT_ONCE}; {_MAY_BE} ({message})" if message.endswith(_CLOSED) else message
 
 
 def _details(trailers: Iterable[tuple[str, str | bytes]]) -> dict[str, bytes]:

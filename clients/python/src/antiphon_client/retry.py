@@ -7,20 +7,27 @@ import time
 from typing import TYPE_CHECKING
 
 from antiphon_client.contract import core
-from antiphon_client.errors import AntiphonError, ServerUnreachableError, UnavailableError
+from antiphon_client.errors import AntiphonError, CallCancelledError, ServerUnreachableError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# A server that gives one of these has done nothing of the call.
+_NOTHING_DONE = frozenset({core.ErrorReason.SERVER_DRAINING, core.ErrorReason.TOO_MANY_CALLS, core.ErrorReason.SERVER_OVERLOADED})
+# What the gRPC core of a server says, all by itself, to a call that came after its shutdown had begun and before this client had heard of that. No handler
+# has seen such a call: whatever an Antiphon server ends, it ends with a reason.
+_CAME_TOO_LATE = "CANCELLED"
 BASE_DELAY_S = 0.1
 MAX_DELAY_S = 5.0
+# A channel that could not connect fails every call until it has tried again, which it does after a tenth of a second, give or take a fifth.
+RECONNECT_DELAY_S = 0.15
 
 
 class RetrySchedule:
     """The attempts of one call.
 
     A call without side effects is made again whenever the server is unavailable. Any other is made again only when the server surely did no work: no
-    connection came about, or the server said that it is draining and when to come back.
+    connection came about, the server said that it is draining or has no room, and when to come back, or the call reached a server that was shutting down.
 
     Waits grow exponentially and are drawn at random below their bound ("full jitter"), so that clients that failed together do not return together; a
     delay that the server named is the least wait. Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
@@ -62,13 +69,18 @@ class RetrySchedule:
         wait_s = self._uniform(0.0, min(MAX_DELAY_S, BASE_DELAY_S * 2**self._failures))
         if error.retry_after_s is not None:
             wait_s += error.retry_after_s
+        elif isinstance(error, ServerUnreachableError):
+            wait_s += RECONNECT_DELAY_S
         remaining_s = self.remaining_s
         return wait_s if remaining_s is None or wait_s < remaining_s else None
 
     def _may_repeat(self, error: AntiphonError) -> bool:
         if isinstance(error, ServerUnreachableError):
             return True
+        if isinstance(error, CallCancelledError):
+            return error.message == _CAME_TOO_LATE and not error.reason
+        if error.known_reason in _NOTHING_DONE and error.retry_after_s is not None:
+            return True
         if not isinstance(error, UnavailableError):
             return False
-        draining = error.known_reason is core.ErrorReason.SERVER_DRAINING and error.retry_after_s is not None
-        return self._no_side_effects or draining
+        return self._no_side_effects

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from antiphon.calls.interceptors.access import Access
+from antiphon.calls.interceptors.authentication import Authentication
 from antiphon.calls.interceptors.deadline import Deadline
 from antiphon.calls.interceptors.decoding import Decoding
 from antiphon.calls.interceptors.draining import Draining
@@ -14,7 +15,9 @@ from antiphon.calls.interceptors.validation import Validation
 if TYPE_CHECKING:
     from antiphon.calls.call import Interceptor
     from antiphon.calls.in_flight import InFlight
+    from antiphon.calls.interceptors.admission import Admission
     from antiphon.config import Config
+    from antiphon.identity.directory import CallerDirectory
     from antiphon.telemetry.metrics import Metrics
 
 
@@ -25,22 +28,46 @@ class Steps:
     Attributes:
         of_calls: What every call passes, whether or not there is such a method.
         of_requests: What a call passes behind them; they need its method's request.
+        of_standard_calls: What calls of the standard services pass, which are answered while the server drains or is overloaded, too. Without
+            credentials, where the configuration has them public.
+        admission: The one among them that ports ask before they read a call's request; None where calls are not counted.
     """
 
     of_calls: list[Interceptor]
     of_requests: list[Interceptor]
+    of_standard_calls: list[Interceptor] = field(default_factory=list["Interceptor"])
+    of_public_calls: list[Interceptor] = field(default_factory=list["Interceptor"])
+    admission: Admission | None = None
 
 
-def in_order(config: Config, metrics: Metrics, in_flight: InFlight) -> Steps:
-    """Makes the interceptors."""
+def in_order(
+    config: Config,
+    metrics: Metrics,
+    in_flight: InFlight,
+    callers: CallerDirectory,
+    *,
+    admission: Admission | None = None,
+    tracing: Interceptor | None = None,
+) -> Steps:
+    """Makes the interceptors. What is switched off, such as tracing, is no step at all."""
+    traced = [tracing] if tracing is not None else []
+    access = Access(metrics, log_calls=config.log.access)
+    # A server that asks nobody who they are does not pay for asking.
+    authentication = [Authentication(callers)] if callers.asks else []
     return Steps(
         of_calls=[
-            Access(metrics, log_calls=config.log.access),
+            *traced,
+            access,
             Draining(in_flight),
             Deadline(margin_s=config.server.deadline_margin_s),
+            *authentication,
+            *([admission] if admission is not None else []),
         ],
         of_requests=[
             Decoding(limit_bytes=config.server.max_request_bytes),
             Validation(),
         ],
+        of_standard_calls=[*traced, access, *authentication],
+        of_public_calls=[*traced, access],
+        admission=admission,
     )

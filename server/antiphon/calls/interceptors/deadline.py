@@ -29,5 +29,5 @@ class Deadline:
         if left_s is not None:
             if left_s < _LEAST_S:
                 raise DeadlineError(Reason.ERROR_REASON_DEADLINE_ALREADY_PAST, "the call's deadline was past when it arrived")
-            call.due(call.arrived_s + left_s - min(self._margin_s, left_s / 10))
+            call.deadline_s = call.arrived_s + left_s - min(self._margin_s, left_s / 10)
         await rest(call, send)

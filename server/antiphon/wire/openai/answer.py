@@ -82,7 +82,9 @@ class AnswerEvents:
         """Ends the open part, if there is one."""
         if self._kind != event_pb2.PART_KIND_UNSPECIFIED:
             self._settle_part()
-            self._events.append(Event(part_ended=event_pb2.PartEnded(index=self._index)))
+            event = Event()
+            event.part_ended.index = self._index  # set even where it is 0: that is what makes it this kind of event
+            self._events.append(event)
             self._kind = event_pb2.PART_KIND_UNSPECIFIED
 
     def add(self, event: Event) -> None:
@@ -104,7 +106,12 @@ class AnswerEvents:
         self.end_part()
         self._kind = kind
         self._index = self._take_place()
-        self._events.append(Event(part_started=event_pb2.PartStarted(index=self._index, kind=kind)))
+        event = Event()
+        started = event.part_started
+        started.kind = kind
+        if self._index:
+            started.index = self._index
+        self._events.append(event)
 
     def _settle_part(self) -> None:
         if self._delta is not None:

@@ -8,10 +8,11 @@ from typing import Any, cast
 
 import orjson
 
+from antiphon.telemetry.redaction import without_credentials
+
 _LONGEST_MESSAGE = 500
 _LONGEST_CODE = 128
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-_CREDENTIAL = re.compile(r"\b(?:sk|pk|rk|key)-[A-Za-z0-9_*.-]{4,}|\bBearer\s+\S+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,11 @@ def to_error_body(value: Any) -> ErrorBody:
 def _public(text: Any) -> str:
     if not isinstance(text, str):
         return ""
-    text = _CREDENTIAL.sub("[redacted]", _CONTROL_CHARACTERS.sub(" ", text[: 4 * _LONGEST_MESSAGE])).strip()
+    text = without_credentials(_CONTROL_CHARACTERS.sub(" ", text[: 4 * _LONGEST_MESSAGE])).strip()
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[: _LONGEST_MESSAGE - 1]}…"
 
 
 def _word(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    return _CREDENTIAL.sub("[redacted]", _CONTROL_CHARACTERS.sub(" ", value[:_LONGEST_CODE])) if isinstance(value, str) else ""
+    return without_credentials(_CONTROL_CHARACTERS.sub(" ", value[:_LONGEST_CODE])) if isinstance(value, str) else ""

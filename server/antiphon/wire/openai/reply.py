@@ -126,8 +126,12 @@ class ReplyTranslator:
                 # A refusal has a field of its own in the dialect and is text in the contract: only the reason can still tell it from an answer.
                 finish_reason = completion_pb2.FINISH_REASON_CONTENT_FILTER
         # Completed carries the usage: an event of its own right before it would tell nothing more.
-        usage = to_usage(self._usage) if self._usage is not None else None
-        self._answer.add(Event(completed=event_pb2.Completed(finish_reason=finish_reason, provider_finish_reason=word, usage=usage)))
+        event = Event()
+        completed = event.completed
+        completed.finish_reason, completed.provider_finish_reason = finish_reason, word
+        if self._usage is not None:
+            completed.usage.CopyFrom(to_usage(self._usage))
+        self._answer.add(event)
         return self._answer.take()
 
     def salvage(self) -> list[Event]:

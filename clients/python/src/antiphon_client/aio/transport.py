@@ -11,17 +11,20 @@ import grpc.aio
 from antiphon_client.errors import AntiphonError, CallCancelledError, error_from_status
 from antiphon_client.methods import CLOSED, Method, RequestT, ResponseT, encoded
 from antiphon_client.retry import RetrySchedule
+from antiphon_client.spans import untraced
 
 if TYPE_CHECKING:
     from antiphon_client.call_options import CallDefaults, CallOptions
     from antiphon_client.connection import Connection
+    from antiphon_client.spans import BeginSpan, Span
 
 
 class Transport:
     """A lazily opened channel and the calls on it. It belongs to the event loop that first uses it."""
 
-    def __init__(self, connection: Connection, defaults: CallDefaults) -> None:
+    def __init__(self, connection: Connection, defaults: CallDefaults, begin_span: BeginSpan = untraced) -> None:
         self.defaults = defaults
+        self.begin_span = begin_span
         self._connection = connection
         self._channel: grpc.aio.Channel | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -52,12 +55,18 @@ class Transport:
             RuntimeError: The client is closed.
         """
         payload = encoded(request)
+        with self.begin_span(method.path) as span:
+            return await self._repeated(method, payload, options, (*options.metadata, *span.metadata))
+
+    async def _repeated(
+        self, method: Method[Any, ResponseT], payload: bytes, options: CallOptions, metadata: tuple[tuple[str, str], ...]
+    ) -> ResponseT:
         schedule = _schedule(method, options)
         channel: Any = self.channel
         call = channel.unary_unary(method.path, response_deserializer=method.response_type.parse)
         while True:
             try:
-                return await call(payload, timeout=schedule.remaining_s, metadata=options.metadata)
+                return await call(payload, timeout=schedule.remaining_s, metadata=metadata)
             except grpc.aio.AioRpcError as failure:
                 error = _typed(failure)
             wait_s = schedule.wait_before_retry_s(error)
@@ -96,6 +105,7 @@ class MessageStream(Generic[ResponseT]):
         self._any_received = False
         self._ended = False
         self._failure: AntiphonError | None = None
+        self._span: Span | None = None
 
     async def receive(self) -> ResponseT | None:
         """The next message; None at the end.
@@ -121,6 +131,8 @@ class MessageStream(Generic[ResponseT]):
             else:
                 self._any_received = True
                 self._ended = message is grpc.aio.EOF
+                if self._ended:
+                    self._end_span(None)
                 return None if self._ended else message
         raise self._failure
 
@@ -129,19 +141,26 @@ class MessageStream(Generic[ResponseT]):
         if self._ended or self._failure is not None:
             return
         self._failure = CallCancelledError(grpc.StatusCode.CANCELLED, "the stream was left before its end")
+        self._end_span(self._failure)
         if self._call is not None:
             self._call.cancel()
+
+    def _end_span(self, error: AntiphonError | None) -> None:
+        if self._span is not None:
+            self._span.end(error)
 
     def _start(self, timeout_s: float | None) -> Any:
         channel: Any = self._transport.channel
         call = channel.unary_stream(self._method.path, response_deserializer=self._method.response_type.parse)
-        return call(self._payload, timeout=timeout_s, metadata=self._options.metadata)
+        self._span = self._span or self._transport.begin_span(self._method.path)
+        return call(self._payload, timeout=timeout_s, metadata=(*self._options.metadata, *self._span.metadata))
 
     async def _retry_or_fail(self, schedule: RetrySchedule, failure: grpc.aio.AioRpcError) -> None:
         error = _typed(failure)
         wait_s = None if self._any_received else schedule.wait_before_retry_s(error)
         if wait_s is None:
             self._failure = self._failure or error
+            self._end_span(self._failure)
         else:
             self._call = None
             await asyncio.sleep(wait_s)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 from antiphon_client.call_options import DEFAULT_RETRIES, DEFAULT_TIMEOUT_S, CallDefaults, checked_limits
-from antiphon_client.connection import Tls, connection_to
+from antiphon_client.connection import Tls, client_version, connection_to
 from antiphon_client.methods import Method, ResponseT
+from antiphon_client.spans import spans_for
 from antiphon_client.sync.services import Completions, Health, Models
 from antiphon_client.sync.streams import RawStream
 from antiphon_client.sync.transport import Transport
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     import betterproto2
     import grpc
+    from opentelemetry.trace import TracerProvider
 
     from antiphon_client.parameters import CallParameters
 
@@ -35,6 +37,7 @@ class Client:
         metadata: What every call carries.
         allow_insecure_credentials: Whether an API key may go in plaintext to another machine.
         channel_options: More options of the gRPC channel.
+        tracing: Whether calls have OpenTelemetry spans: True takes the process's own tracer provider. Needs `antiphon-client[telemetry]`.
 
     Attributes:
         completions: Answers of a model to a conversation.
@@ -46,6 +49,7 @@ class Client:
 
     Raises:
         TypeError: An argument is of a wrong type.
+        ImportError: Tracing is wanted, and OpenTelemetry is not installed.
         ValueError: The API key would go to another machine in plaintext, or an argument cannot be read.
     """
 
@@ -60,6 +64,7 @@ class Client:
         metadata: Mapping[str, str] | None = None,
         allow_insecure_credentials: bool = False,
         channel_options: Sequence[tuple[str, str | int]] = (),
+        tracing: bool | TracerProvider = False,
     ) -> None:
         connection = connection_to(
             target,
@@ -70,9 +75,10 @@ class Client:
             channel_options=channel_options,
         )
         timeout_s, retries = checked_limits(timeout_s, retries)
+        spans = spans_for(tracing, connection.target, client_version())
         self.target = connection.target
         self.uses_tls = connection.tls is not None
-        self._transport = Transport(connection, CallDefaults(timeout_s, retries, connection.metadata))
+        self._transport = Transport(connection, CallDefaults(timeout_s, retries, connection.metadata), spans)
         self.completions = Completions(self._transport)
         self.models = Models(self._transport)
         self.health = Health(self._transport)
