@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import json
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +22,8 @@ from typing import TYPE_CHECKING
 from antiphon.api.completion.v1 import completion_service_pb2 as pb
 from antiphon.api.core.v1.completion_pb2 import CompletionSpec
 from antiphon.api.core.v1.message_pb2 import Message, Part, Role
+from bench.pairing.report import commit
+from bench.quantiles import quantile
 from tests.simulators.openai import Answer, Delivery, OpenAISimulator
 from tests.support.serving import COMPLETION, ServerUnderTest, serving
 
@@ -53,7 +54,7 @@ class Outcome:
 
     def quantile_ms(self, share: float) -> float:
         """Returns the least time within which this share of the trials closed."""
-        return self.closed_ms[min(len(self.closed_ms) - 1, int(share * len(self.closed_ms)))]
+        return quantile(self.closed_ms, share)
 
 
 async def run_kind(server: ServerUnderTest, simulator: OpenAISimulator, kind: str, trials: int, chance: random.Random) -> Outcome:
@@ -108,7 +109,6 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         outcomes = asyncio.run(run(options.trials, options.seed, Path(folder)))
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     kinds = {
         outcome.kind: {
             "p50_ms": round(outcome.quantile_ms(0.5), 2),
@@ -120,7 +120,7 @@ def main() -> int:
     }
     for kind, figures in kinds.items():
         print(f"{kind:<12} {figures}")
-    document = {"commit": commit, "seed": options.seed, "trials": options.trials, "bar_p99_ms": BAR_MS, "kinds": kinds}
+    document = {"commit": commit(), "seed": options.seed, "trials": options.trials, "bar_p99_ms": BAR_MS, "kinds": kinds}
     RESULTS.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     missed = [outcome.kind for outcome in outcomes if outcome.quantile_ms(0.99) > BAR_MS or outcome.tasks_left]
     return 1 if missed else 0

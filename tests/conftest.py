@@ -31,6 +31,8 @@ _MAY_BLOCK = (
     ("antiphon/config/loading.py", {"load"}),
     # The kernel answers for these files from memory, in microseconds: no disk is waited for.
     ("antiphon/calls/memory.py", {"_text"}),
+    # The measuring of coverage, which waits for a thread that it measures, too.
+    ("coverage/collector.py", {"lock_data"}),
 )
 
 

@@ -6,6 +6,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from tools.kept import keep, tell
 from tools.locked import ROOT, SHIPPED, Locked, all_locked, read_locks
 from tools.package_facts import Facts, Record, facts_of_all, load_record
 
@@ -109,15 +110,8 @@ def main(arguments: list[str]) -> int:
     record = load_record()
     known = facts_of_all(all_locked(), record)
     problems = refusals(known, record)
-    fresh = page(known)
-    if arguments == ["--check"]:
-        if not PAGE.is_file() or fresh != PAGE.read_text(encoding="utf-8"):
-            problems.append("LICENSES.md is not what the locks give; run `make licences`")
-    else:
-        PAGE.write_text(fresh, encoding="utf-8")
-    for problem in problems:
-        print(f"licences: {problem}")
-    return 1 if problems else 0
+    problems += keep(PAGE, page(known), arguments, "LICENSES.md is not what the locks give; run `make licences`")
+    return tell("licences", problems)
 
 
 if __name__ == "__main__":

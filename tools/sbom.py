@@ -15,6 +15,7 @@ import jsonschema_rs
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tools.kept import keep, tell
 from tools.locked import ROOT, SHIPPED, Locked, read_locks
 from tools.package_facts import Facts, facts_of_all, load_record
 
@@ -107,14 +108,8 @@ def main(arguments: list[str]) -> int:
     document = bill()
     problems = [f"not valid CycloneDX: {problem}" for problem in schema_problems(document)]
     fresh = json.dumps(document, indent=1) + "\n"
-    if arguments == ["--check"]:
-        if not BILL.is_file() or fresh != BILL.read_text(encoding="utf-8"):
-            problems.append("deploy/sbom.cdx.json is not what the locks give; run `make sbom`")
-    else:
-        BILL.write_text(fresh, encoding="utf-8")
-    for problem in problems:
-        print(f"sbom: {problem}")
-    return 1 if problems else 0
+    problems += keep(BILL, fresh, arguments, "deploy/sbom.cdx.json is not what the locks give; run `make sbom`")
+    return tell("sbom", problems)
 
 
 if __name__ == "__main__":

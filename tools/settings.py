@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from antiphon.config import RawConfig, Section
+from tools.kept import keep, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,16 +70,10 @@ def _default(field: FieldInfo) -> str:
     return f"`{', '.join(map(str, value)) if isinstance(value, tuple) else value}`"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # a default of any type
 
 
-def main() -> int:
-    """Writes or checks."""
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(page(), encoding="utf-8")
-        return 0
-    if not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != page():
-        print("docs/SETTINGS.md is not what the settings give; run `make settings`")
-        return 1
-    return 0
+def main(arguments: list[str]) -> int:
+    """Writes the page, or compares it."""
+    return tell("settings", keep(PAGE, page(), arguments, "docs/SETTINGS.md is not what the settings give; run `make settings`"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

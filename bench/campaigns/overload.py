@@ -28,7 +28,9 @@ from antiphon.api.core.v1.completion_pb2 import CompletionSpec
 from antiphon.api.core.v1.message_pb2 import Message, Part, Role
 from bench.campaigns.raw_calls import Offer, closed_loop, open_loop
 from bench.pairing.build import build
+from bench.pairing.report import commit
 from bench.pairing.servers import free_port, run, upstream
+from bench.quantiles import quantile
 
 if TYPE_CHECKING:
     from bench.pairing.servers import Running
@@ -135,7 +137,7 @@ async def overloaded(
         offered=(tally.answered + tally.refused) / took_s,
         answer_ms=_median_ms(tally.latencies_s),
         refusal_ms=_median_ms(tally.refusal_s),
-        health_ms={method: (_share(seen["latencies_ms"], 0.5), _share(seen["latencies_ms"], 0.99)) for method, seen in told.items()},
+        health_ms={method: (quantile(seen["latencies_ms"], 0.5), quantile(seen["latencies_ms"], 0.99)) for method, seen in told.items()},
         health_failures=sum(seen["failures"] for seen in told.values()),
         judged=judged,
     )
@@ -239,13 +241,7 @@ def missed(situations: list[Situation], refusals: list[float], bares: list[float
 
 
 def _median_ms(values_s: list[float]) -> float:
-    return _share([value * 1000 for value in values_s], 0.5)
-
-
-def _share(values: list[float], share: float) -> float:
-    """Returns the least value that this share of the values does not exceed; 0 of none."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+    return quantile((value * 1000 for value in values_s), 0.5)
 
 
 def main() -> int:
@@ -258,8 +254,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         outcome = asyncio.run(campaign(options.seed, options.lasts_s, options.rounds, Path(folder)))
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    text = report(*outcome, f"Commit {commit}, seed {options.seed}, {options.lasts_s:g} s a run, {os.cpu_count()} processors.")
+    text = report(*outcome, f"Commit {commit()}, seed {options.seed}, {options.lasts_s:g} s a run, {os.cpu_count()} processors.")
     print(text)
     options.results.write_text(text, encoding="utf-8")
     found = missed(*outcome)

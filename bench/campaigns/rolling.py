@@ -13,7 +13,6 @@ import asyncio
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,13 +22,13 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from bench.pairing.report import commit
+from bench.quantiles import quantile
 from tests.support.real_server import real_server
 from tests.support.sdk_load import Tally, paced_simulator, sdk_load
 from tests.support.worker_processes import gone, serving, serving_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tests.support.real_server import RealServer
 
 RESULTS = Path(__file__).parents[1] / "results" / "rolling.md"
@@ -101,20 +100,14 @@ async def _kill(server: RealServer, chance: random.Random) -> float:
     return time.monotonic() - began_s
 
 
-def quantile(values: Sequence[float], share: float) -> float:
-    """Returns the least value that this share of the sorted values does not exceed; 0 where there are none."""
-    return values[min(len(values) - 1, int(share * len(values)))] if values else 0.0
-
-
 def report(outcome: Outcome, seed: int) -> str:
     """Writes the figures as Markdown."""
-    commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     lines = [
         "# Workers replaced and killed under load",
         "",
         "Written by `make campaign-rolling`; do not edit.",
         "",
-        f"- commit: {commit}",
+        f"- commit: {commit()}",
         f"- seed: {seed}",
         f"- {WORKERS} workers; {UNARY_CALLERS} callers of unary calls and {STREAM_CALLERS} of streams of 0.6 s, each on a connection of its own, default retry",
         "",

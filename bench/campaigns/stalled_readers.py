@@ -14,7 +14,6 @@ import asyncio
 import os
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,7 +28,9 @@ from antiphon.api.core.v1.completion_pb2 import CompletionSpec
 from antiphon.api.core.v1.message_pb2 import Message, Part, Role
 from bench.campaigns.raw_calls import RawCalls, Tally
 from bench.pairing.build import build
+from bench.pairing.report import commit
 from bench.pairing.servers import free_port, run, upstream
+from bench.quantiles import quantile
 
 RESULTS = Path(__file__).parents[1] / "results" / "stalled_readers.md"
 METHOD = "/antiphon.api.completion.v1.CompletionService/StreamComplete"
@@ -101,10 +102,12 @@ async def gap_ms(address: str, lasts_s: float) -> float:
         connection.last_s = {} if connection.last_s is None else connection.last_s
         connection.call()
     await asyncio.sleep(lasts_s + 0.5)
-    gaps = sorted(gap for connection in connections for gap in connection.gaps_s)
+    gaps_s = [gap for connection in connections for gap in connection.gaps_s]
     for connection in connections:
         connection.close()
-    return gaps[int(len(gaps) * 0.99)] * 1000
+    if not gaps_s:
+        raise RuntimeError("no stream brought two events: there is no gap to judge")
+    return quantile(gaps_s, 0.99) * 1000
 
 
 async def pair(provider: str, folder: Path, *, stalled: int, rate: int, lasts_s: float) -> Pair:
@@ -233,8 +236,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         pairs = asyncio.run(campaign(options.seed, options.pairs, options.stalled, options.rate, options.lasts_s, Path(folder)))
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    header = f"Commit {commit}, seed {options.seed}, {options.stalled} stalled readers at {options.rate} tokens/s, {options.lasts_s:g} s a run, {os.cpu_count()} processors."
+    header = f"Commit {commit()}, seed {options.seed}, {options.stalled} stalled readers at {options.rate} tokens/s, {options.lasts_s:g} s a run, {os.cpu_count()} processors."
     text = report(pairs, options.stalled, header)
     print(text)
     options.results.write_text(text, encoding="utf-8")

@@ -29,7 +29,7 @@ PACKAGES = ("grpcio", "protobuf", "uvloop", "aiohttp", "orjson")
 def conditions(parameters: str) -> dict[str, str]:
     """Tells under which conditions the runs were made."""
     return {
-        "commit": _commit(),
+        "commit": commit(),
         "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{os.cpu_count()} cores, {_processor()}, {_memory()}, {platform.system()} {platform.release()}",
         "runtime": f"Python {platform.python_version()}, "
@@ -168,7 +168,9 @@ def _pair(runs: Sequence[Run], values: Callable[[Run], tuple[float, float]]) -> 
     return f"{_median(runs, lambda run: values(run)[0]):.1f} / {_median(runs, lambda run: values(run)[1]):.1f}"
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Names the commit that is measured, and says where the checkout is not it."""
+
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=30).stdout.strip()
 

@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from antiphon.telemetry.span_queue import GATHER_S
 from bench.pairing.access import make_access
 from bench.pairing.setups import OFF
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Sequence
 
     from bench.pairing.setups import Setup
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
-EXPORT_DELAY_S = 0.2
+# How long after its call a span may leave: it waits for others, and is then encoded and sent.
+EXPORT_S = GATHER_S + 0.5
 
 
 class StartError(Exception):
@@ -61,7 +63,7 @@ class Running:
 
 
 @contextlib.contextmanager
-def run(name: str, command: Sequence[str], port: int, folder: Path, variables: Mapping[str, str] | None = None) -> Generator[Running]:
+def run(name: str, command: Sequence[str], port: int, folder: Path) -> Generator[Running]:
     """Runs a program that will listen on a loopback port, and ends it.
 
     Raises:
@@ -69,7 +71,7 @@ def run(name: str, command: Sequence[str], port: int, folder: Path, variables: M
     """
     log = folder / f"{name}.log"
     # A variable that configures somebody's own Antiphon must not reach into a bench.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("ANTIPHON_", "OTEL_"))} | dict(variables or {})
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("ANTIPHON_", "OTEL_"))}
     with log.open("wb") as output:
         # A session of its own: whatever it starts can be ended with it, and a Ctrl-C of the terminal reaches the runner alone.
         process = subprocess.Popen(
@@ -111,9 +113,7 @@ def antiphon(setup: Setup, upstream_address: str, folder: Path, *, label: str = 
     config.write_text(yaml.safe_dump(document), encoding="utf-8")
     program = ["-m", "bench.pairing.stripped", ",".join(setup.without)] if setup.without else ["-m", "antiphon"]
     command = [sys.executable, *program, "serve", "--config", str(config)]
-    # Spans leave soon after their calls, so that a run pays for its own.
-    variables = {"OTEL_BSP_SCHEDULE_DELAY": str(int(EXPORT_DELAY_S * 1000))} if setup.sample_ratio else {}
-    with run(name, command, grpc_port, folder, variables) as running:
+    with run(name, command, grpc_port, folder) as running:
         yield replace(
             running,
             address=f"127.0.0.1:{http_port}" if setup.json else running.address,
@@ -121,7 +121,8 @@ def antiphon(setup: Setup, upstream_address: str, folder: Path, *, label: str = 
             key=access.key if setup.key else "",
             http_address=f"127.0.0.1:{http_port}",
             json=setup.json,
-            settle_s=2 * EXPORT_DELAY_S if setup.sample_ratio else running.settle_s,
+            # A run pays for its own spans.
+            settle_s=EXPORT_S if setup.sample_ratio else running.settle_s,
         )
 
 

@@ -36,9 +36,9 @@ def page(outcome: Outcome, bounds: Bounds, setup: Setup) -> str:
         "",
         "| at rest | before | after | |",
         "|---|---|---|---|",
-        _row("private memory, MiB", outcome.before.uss_bytes / MIB, outcome.after.uss_bytes / MIB, bounds.memory_mib),
+        _row("private memory, MiB", outcome.before.uss_bytes / MIB, outcome.after.uss_bytes / MIB, None),
         _row("shared memory divided, MiB", outcome.before.pss_bytes / MIB, outcome.after.pss_bytes / MIB, None),
-        _row("resident memory, MiB", outcome.before.rss_bytes / MIB, outcome.after.rss_bytes / MIB, None),
+        _row("resident memory, MiB", outcome.before.rss_bytes / MIB, outcome.after.rss_bytes / MIB, bounds.memory_mib),
         _row("descriptors, without connections to the upstream", outcome.before.descriptors, outcome.after.descriptors, bounds.descriptors),
         _row("threads", outcome.before.threads, outcome.after.threads, bounds.threads),
         _row("tasks of the event loop", outcome.before.tasks, outcome.after.tasks, bounds.tasks),
@@ -103,11 +103,11 @@ def _charts(samples: Sequence[Sample]) -> list[str]:
 
 def _slopes(outcome: Outcome, bounds: Bounds) -> str:
     warm = [sample for sample in outcome.samples if sample.at_s >= outcome.plan.warm_up_s]
-    resident = slope_an_hour([(sample.at_s, sample.rss_bytes / MIB) for sample in warm])
+    private = slope_an_hour([(sample.at_s, sample.uss_bytes / MIB) for sample in warm])
     descriptors = slope_an_hour([(sample.at_s, sample.descriptors) for sample in warm])
     tasks = slope_an_hour([(sample.at_s, sample.tasks) for sample in warm if sample.tasks is not None])
     bound = "too short a time to judge" if bounds.memory_mib_an_hour is None else f"at most {bounds.memory_mib_an_hour:g}"
     return (
-        f"Slopes after {outcome.plan.warm_up_s:.0f} s, by least squares, an hour: private memory **{outcome.memory_mib_an_hour:+.1f} MiB** ({bound}), "
-        f"resident memory {resident:+.1f} MiB, descriptors {descriptors:+.1f}, tasks {tasks:+.1f}."
+        f"Slopes after {outcome.plan.warm_up_s:.0f} s, by least squares, an hour: resident memory **{outcome.memory_mib_an_hour:+.1f} MiB** ({bound}), "
+        f"private memory {private:+.1f} MiB, descriptors {descriptors:+.1f}, tasks {tasks:+.1f}."
     )

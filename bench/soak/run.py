@@ -54,7 +54,7 @@ class Bounds:
     """What a soak may show.
 
     Attributes:
-        memory_mib_an_hour: The most that private memory may rise by, by a line through the samples after the warm-up; None: not judged.
+        memory_mib_an_hour: The most that resident memory may rise by, by a line through the samples after the warm-up; None: not judged.
         memory_mib: The most that it may have risen by from the rest before the load to the rest after it; None: not judged.
         descriptors: The most that may be open beyond those before the load.
         tasks: The most event-loop tasks beyond those before the load.
@@ -96,8 +96,8 @@ class Outcome:
 
     @property
     def memory_mib_an_hour(self) -> float:
-        """How private memory rises after the warm-up."""
-        return slope_an_hour([(sample.at_s, sample.uss_bytes / MIB) for sample in self.samples if sample.at_s >= self.plan.warm_up_s])
+        """How resident memory rises after the warm-up. Private memory swings with what other processes have mapped of the same files."""
+        return slope_an_hour([(sample.at_s, sample.rss_bytes / MIB) for sample in self.samples if sample.at_s >= self.plan.warm_up_s])
 
     def problems(self, bounds: Bounds) -> list[str]:
         """Returns what is beyond the bounds, in words."""
@@ -108,7 +108,7 @@ class Outcome:
             )
         if bounds.memory_mib_an_hour is not None and self.memory_mib_an_hour > bounds.memory_mib_an_hour:
             found.append(f"memory rises by {self.memory_mib_an_hour:.1f} MiB an hour; at most {bounds.memory_mib_an_hour:g} are allowed")
-        grown_mib = (self.after.uss_bytes - self.before.uss_bytes) / MIB
+        grown_mib = (self.after.rss_bytes - self.before.rss_bytes) / MIB
         if bounds.memory_mib is not None and grown_mib > bounds.memory_mib:
             found.append(f"memory rose by {grown_mib:.1f} MiB; at most {bounds.memory_mib:g} are allowed")
         for name, most in (("descriptors", bounds.descriptors), ("tasks", bounds.tasks), ("threads", bounds.threads)):

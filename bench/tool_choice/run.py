@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema_rs
 
 from antiphon_client import AntiphonError, AsyncClient, Completion, Tool
+from bench.pairing.report import commit
 from tests.support.real_server import real_server
 
 if TYPE_CHECKING:
@@ -178,8 +178,7 @@ def main() -> int:
     print()
     for name, figure in summary.items():
         print(f"{name:30} {figure}")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    report = {"commit": commit, "seed": options.seed, "model": options.model, "summary": summary, "results": results}
+    report = {"commit": commit(), "seed": options.seed, "model": options.model, "summary": summary, "results": results}
     options.output.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return 0 if meets_bars(results) else 1
 

@@ -18,7 +18,7 @@ from antiphon.calls.methods import ContractMethods
 from antiphon.calls.servicers.completion import CompletionServicer
 from antiphon.calls.servicers.health import HealthServicer
 from antiphon.calls.servicers.model import ModelServicer
-from antiphon.calls.slow_readers import SlowReaders
+from antiphon.calls.slow_clients import SlowClients
 from antiphon.completion.service import CompletionLimits, CompletionService
 from antiphon.egress.configured import Endpoint
 from antiphon.embedded.engine import engine_of
@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a server has of the process that several of them share.
+class SharedParts:
+    """What one of several servers on the same ports has in common with the others.
 
     Attributes:
         embedded_model: The engine; closing it ends this server's use of it.
@@ -66,23 +66,23 @@ class Surroundings:
 class Application:
     """One server."""
 
-    def __init__(self, config: Config, kinds: Mapping[str, ProviderType], surroundings: Surroundings | None = None) -> None:
+    def __init__(self, config: Config, kinds: Mapping[str, ProviderType], shared: SharedParts | None = None) -> None:
         """Builds everything; nothing is open yet.
 
         Args:
             config: The configuration.
             kinds: The installed kinds of provider.
-            surroundings: None for a server that is alone; one of several shares its ports with the others.
+            shared: What several servers on the same ports have in common; None for a server that is alone.
         """
         self._config = config
         self._open = AsyncExitStack()
-        self._alone = surroundings is None
-        self.engine = build_engine(config) if surroundings is None else surroundings.embedded_model
+        self._alone = shared is None
+        self.engine = build_engine(config) if shared is None else shared.embedded_model
         self._providers = {name: build_provider(name, config, kinds, self.engine) for name in config.providers}
         redactor = Redactor(secrets_of(config))
         self.metrics = metrics = Metrics()
         self._loop_watch = LoopWatch(metrics)
-        self._traces = build_traces(config)
+        self._traces = build_traces(config, redactor)
         catalog = ModelCatalog(self._providers, config.aliases)
         completions = CompletionService(
             catalog,
@@ -97,17 +97,18 @@ class Application:
         callers = CallerDirectory(config.auth)
         admission = Admission(calls=config.limits.concurrent_calls, memory=MemoryWatch(limit_bytes(config)), metrics=metrics)
         steps = in_order(config, metrics, in_flight, callers, admission=admission, tracing=build_tracing(config, self._traces))
-        methods = ContractMethods(steps, in_flight, SlowReaders(config.limits.slow_reader_s), redactor)
+        methods = ContractMethods(steps, in_flight, SlowClients(config.limits.slow_reader_s), redactor)
         methods.mount(completion_service_pb2.DESCRIPTOR.services_by_name["CompletionService"], CompletionServicer(completions))
         methods.mount(model_service_pb2.DESCRIPTOR.services_by_name["ModelService"], ModelServicer(catalog))
         methods.mount(health_service_pb2.DESCRIPTOR.services_by_name["HealthService"], HealthServicer(monitor))
-        metrics_text = metrics.text if surroundings is None else surroundings.metrics_of_all(metrics.text)
+        metrics_text = metrics.text if shared is None else shared.metrics_of_all(metrics.text)
         self._certificates = CertificateWatch(config.tls) if config.tls.enabled else None
         self.rpc = RpcServer(config, methods, monitor, shares_port=not self._alone, certificates=self._certificates)
         self.http = HttpServer(
             build_site(config, ContractCalls(methods, limit_bytes=config.server.max_request_bytes), monitor, metrics_text, callers),
             config.server.host,
             config.server.http_port,
+            slow_reader_s=config.limits.slow_reader_s,
             shares_port=not self._alone,
             ssl_context=None if self._certificates is None else self._certificates.context_in_force,
         )
@@ -167,13 +168,13 @@ def build_provider(name: str, config: Config, kinds: Mapping[str, ProviderType],
     return kinds[provider.type].build(name, provider.settings, ProviderTools(open_endpoint=open_endpoint, embedded_model=engine))
 
 
-def build_traces(config: Config) -> Traces | None:
+def build_traces(config: Config, redactor: Redactor) -> Traces | None:
     """Makes what sends spans; None where traces are off, and then nothing of the OpenTelemetry SDK is imported."""
     if config.telemetry.traces == "off":
         return None
     from antiphon.telemetry.tracing import open_traces
 
-    return open_traces(config.telemetry, Redactor(secrets_of(config)).text)
+    return open_traces(config.telemetry, redactor.text)
 
 
 def build_tracing(config: Config, traces: Traces | None) -> Interceptor | None:

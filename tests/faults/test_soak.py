@@ -30,15 +30,17 @@ def upstream_binary() -> Path:
         pytest.skip(f"the mock upstream could not be built: {error}")
 
 
+# The first build of the upstream takes its time, and is no part of the test.
+@pytest.mark.timeout(60, func_only=True)
 def test_nothing_stays_behind_when_calls_end_in_every_way(upstream_binary: Path, tmp_path: Path) -> None:
-    plan = Plan(seconds=20, warm_up_s=5, rate=30, seed=SEED)
+    plan = Plan(seconds=14, warm_up_s=4, rate=30, seed=SEED)
     with servers.upstream(upstream_binary, SEED, tmp_path) as upstream, servers.antiphon(EVERYTHING, upstream.address, tmp_path) as server:
         outcome = asyncio.run(soak(server, upstream, plan))
     assert [] == outcome.problems(Bounds(memory_mib_an_hour=None, memory_mib=MOST_MIB)), f"seed {SEED}"
     # The load was the one that is meant: a soak that calls nothing finds nothing.
     assert outcome.second_port
     assert outcome.before.tasks is not None
-    assert 300 < outcome.ended.total()
+    assert 200 < outcome.ended.total()
     assert 0.15 < outcome.cancelled_share < 0.25
     assert {"OK", "CANCELLED", "DEADLINE_EXCEEDED", "INVALID_ARGUMENT", "NOT_FOUND", "UNAUTHENTICATED"} == {
         code for _, code in outcome.ended

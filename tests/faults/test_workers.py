@@ -142,9 +142,20 @@ async def test_one_is_killed_and_the_other_serves_on_until_it_is_back(server: Re
     assert 1 == shown['antiphon_worker_restarts_total{worker="0"}'] + shown['antiphon_worker_restarts_total{worker="1"}']
 
 
+async def test_one_that_hangs_is_replaced(server: RealServer) -> None:
+    stopped, other = serving(server)
+    os.kill(stopped, signal.SIGSTOP)
+    (back,) = await serving_beside(server, (stopped, other))
+    await gone((stopped,))
+    assert sorted((other, back)) == serving(server)
+    async with sdk_load(server.target, unary=4, streams=0) as tally:
+        await calls(tally, 8)
+    assert [] == tally.failed_unary
+
+
 async def test_all_are_replaced_without_a_failed_call(server: RealServer) -> None:
     async with sdk_load(server.target, unary=3, streams=3, pause_s=0.1) as tally, readiness(server) as told:
-        for _ in range(3):
+        for _ in range(2):
             await rolled(server)
     assert ([], []) == (tally.failed_unary, tally.broken_streams)
     # A probe never meets the worker that drains.

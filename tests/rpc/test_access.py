@@ -15,7 +15,7 @@ from antiphon.api.core.v1.completion_pb2 import CompletionSpec
 from antiphon.api.core.v1.message_pb2 import Message, Part, Role
 from antiphon.identity.api_keys import id_of, new_key, written_hash
 from tests.support.raw_http2 import DATA, END_STREAM, HEADERS, RawConnection, frame
-from tests.support.scripted import ScriptedModel, scripted_kinds, text_events
+from tests.support.scripted import SCRIPTED, ScriptedModel, scripted_kinds, text_events
 from tests.support.serving import COMPLETION, ServerUnderTest, failure_of, serving
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def model() -> ScriptedModel:
 @pytest.fixture
 async def server(tmp_path: Path, model: ScriptedModel) -> AsyncGenerator[ServerUnderTest, None]:
     settings = {
-        "providers": {"scripted": {"type": "scripted"}},
-        "aliases": {"default": "scripted/alpha"},
+        **SCRIPTED,
         "server": {"drain_grace_s": GRACE_S},
         "log": {"access": True},
     }
@@ -211,8 +210,7 @@ async def test_the_line_of_a_known_caller_names_principal_and_tenant_and_never_t
     key = new_key()
     entry = {"id": id_of(key), "hash": written_hash(key), "principal": "ada", "tenant": "engines"}
     settings = {
-        "providers": {"scripted": {"type": "scripted"}},
-        "aliases": {"default": "scripted/alpha"},
+        **SCRIPTED,
         "auth": {"keys": [entry]},
         "log": {"access": True},
     }

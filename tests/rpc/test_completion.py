@@ -14,14 +14,12 @@ from antiphon.api.core.v1.event_pb2 import Event, PartDelta, PartKind, PartStart
 from antiphon.api.core.v1.message_pb2 import Message, Part, Role
 from antiphon.api.model.v1.model_service_pb2 import Capability
 from antiphon.errors import ProviderFailure, Reason
-from tests.support.scripted import ScriptedModel, scripted_kinds, text_events
+from tests.support.scripted import SCRIPTED, ScriptedModel, scripted_kinds, text_events
 from tests.support.serving import COMPLETION, ServerUnderTest, failure_of, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
-
-SETTINGS = {"providers": {"scripted": {"type": "scripted"}}, "aliases": {"default": "scripted/alpha"}}
 
 
 def spec(model: str = "scripted/alpha", text: str = "Hi") -> CompletionSpec:
@@ -35,7 +33,7 @@ def model() -> ScriptedModel:
 
 @pytest.fixture
 async def server(tmp_path: Path, model: ScriptedModel) -> AsyncGenerator[ServerUnderTest, None]:
-    async with serving(tmp_path, SETTINGS, scripted_kinds(model)) as running:
+    async with serving(tmp_path, SCRIPTED, scripted_kinds(model)) as running:
         yield running
 
 
@@ -123,7 +121,7 @@ async def test_deadline_reaches_the_caller_with_its_reason(server: ServerUnderTe
 async def test_a_silent_provider_is_given_up(tmp_path: Path, batches: list[list[Event]], reason: str) -> None:
     model = ScriptedModel(script=[*batches, lambda: asyncio.sleep(60)])
     limits = {"completion": {"first_token_timeout_s": 0.1, "idle_timeout_s": 0.1}}
-    async with serving(tmp_path, {**SETTINGS, **limits}, scripted_kinds(model)) as server:
+    async with serving(tmp_path, {**SCRIPTED, **limits}, scripted_kinds(model)) as server:
         failure = await server.refused(f"{COMPLETION}/StreamComplete", pb.StreamCompleteRequest(spec=spec()))
         assert (grpc.StatusCode.UNAVAILABLE, reason) == (failure.code, failure.reason)
         assert failure.provider_error is not None
@@ -166,7 +164,7 @@ async def test_the_log_line_of_a_call_names_its_completion_and_labels(
 ) -> None:
     labelled = spec()
     labelled.labels["team"] = "blue"
-    async with serving(tmp_path, {**SETTINGS, "log": {"access": True}}, scripted_kinds(model)) as running:
+    async with serving(tmp_path, {**SCRIPTED, "log": {"access": True}}, scripted_kinds(model)) as running:
         completion = (await running.complete(pb.CompleteRequest(spec=labelled))).completion
     line = next(entry for entry in log_entries if entry["event"] == "call")
     assert (completion.completion_id, "scripted/alpha", {"team": "blue"}) == (line["completion_id"], line["model"], line["labels"])

@@ -17,7 +17,7 @@ from antiphon.api.core.v1.message_pb2 import Message, Part, Role
 from antiphon.api.health.v1 import health_service_pb2 as health_api
 from antiphon.rpc import server as server_module
 from tests.support.raw_http2 import HEADERS, RawConnection, frame, hpack
-from tests.support.scripted import ScriptedModel, scripted_kinds, text_events
+from tests.support.scripted import SCRIPTED, ScriptedModel, scripted_kinds, text_events
 from tests.support.serving import COMPLETION, ServerUnderTest, failure_of, serving
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def model() -> ScriptedModel:
 async def server(tmp_path: Path, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[ServerUnderTest, None]:
     monkeypatch.setattr(server_module, "_ENDING_S", ENDING_S)
     settings = {
-        "providers": {"scripted": {"type": "scripted"}},
-        "aliases": {"default": "scripted/alpha"},
+        **SCRIPTED,
         "server": {"drain_grace_s": GRACE_S},
     }
     async with serving(tmp_path, settings, scripted_kinds(model)) as running:

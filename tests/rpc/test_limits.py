@@ -20,7 +20,7 @@ from antiphon.rpc import binding as binding_module
 from bench.campaigns.raw_calls import Offer, open_loop
 from tests.support.fault_proxy import FaultProxy
 from tests.support.raw_http2 import DATA, GOAWAY, HEADERS, WINDOW_UPDATE, RawConnection, frame
-from tests.support.scripted import ScriptedModel, scripted_kinds, text_events
+from tests.support.scripted import SCRIPTED, ScriptedModel, scripted_kinds, text_events
 from tests.support.serving import COMPLETION, ServerUnderTest, failure_of, serving
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Gate:
 
 @asynccontextmanager
 async def limited(folder: Path, model: ScriptedModel, **sections: dict[str, Any]) -> AsyncGenerator[ServerUnderTest, None]:
-    settings = {"providers": {"scripted": {"type": "scripted"}}, "aliases": {"default": "scripted/alpha"}, **sections}
+    settings = {**SCRIPTED, **sections}
     async with serving(folder, settings, scripted_kinds(model)) as running:
         yield running
 
@@ -85,6 +85,17 @@ async def test_calls_beyond_the_limit_are_refused_typed_and_health_is_not(tmp_pa
         gate.opened.set()
         await asyncio.gather(*unary, *streams)
         await server.complete(COMPLETE)
+
+
+async def test_standard_watches_have_a_bound_of_their_own(tmp_path: Path) -> None:
+    async with limited(tmp_path, ScriptedModel(), limits={"concurrent_calls": 1}) as server:
+        watches = [server.stream("/grpc.health.v1.Health/Watch", b"", health_pb2.HealthCheckResponse) for _ in range(10)]
+        for watch in watches:
+            assert health_pb2.HealthCheckResponse.SERVING == (await anext(aiter(watch))).status
+        failure = await server.refused("/grpc.health.v1.Health/Watch", b"")
+        assert (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS") == (failure.code, failure.reason)
+        for watch in watches:
+            watch.cancel()
 
 
 async def test_a_call_is_refused_without_its_request_being_read(tmp_path: Path) -> None:

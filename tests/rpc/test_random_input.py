@@ -21,7 +21,7 @@ from antiphon.calls.status import CODES
 from antiphon.errors import Reason
 from tests.support.faker import MessageFaker
 from tests.support.leaks import start_loop_threads
-from tests.support.scripted import ScriptedModel, scripted_kinds
+from tests.support.scripted import SCRIPTED, ScriptedModel, scripted_kinds
 from tests.support.serving import COMPLETION, Failure, ServerUnderTest, failure_of, serving
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Generator[House]:
 
     @asynccontextmanager
     async def running() -> AsyncGenerator[ServerUnderTest, None]:
-        document = {"providers": {"scripted": {"type": "scripted"}}, "aliases": {"default": "scripted/alpha"}}
-        async with serving(tmp_path_factory.mktemp("random"), document, scripted_kinds(model)) as server:
+        async with serving(tmp_path_factory.mktemp("random"), SCRIPTED, scripted_kinds(model)) as server:
             await server.channel.channel_ready()
             yield server
 

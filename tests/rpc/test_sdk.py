@@ -42,14 +42,12 @@ from antiphon_client import (
 from antiphon_client import (
     PartDelta as DeltaEvent,
 )
-from tests.support.scripted import ScriptedModel, scripted_kinds, text_events
+from tests.support.scripted import SCRIPTED, ScriptedModel, scripted_kinds, text_events
 from tests.support.serving import ServerUnderTest, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
     from pathlib import Path
-
-SETTINGS = {"providers": {"scripted": {"type": "scripted"}}, "aliases": {"default": "scripted/alpha"}}
 
 
 @pytest.fixture
@@ -59,7 +57,7 @@ def model() -> ScriptedModel:
 
 @pytest.fixture
 async def server(tmp_path: Path, model: ScriptedModel) -> AsyncGenerator[ServerUnderTest, None]:
-    async with serving(tmp_path, SETTINGS, scripted_kinds(model)) as running:
+    async with serving(tmp_path, SCRIPTED, scripted_kinds(model)) as running:
         yield running
 
 

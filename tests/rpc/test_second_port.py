@@ -24,7 +24,7 @@ from antiphon.api.health.v1 import health_service_pb2 as health_api
 from antiphon.errors import ProviderFailure, Reason
 from antiphon.http import body as body_module
 from tests.support.leaks import resident_bytes, start_loop_threads
-from tests.support.scripted import ALL_CAPABILITIES, ScriptedModel, scripted_kinds, text_events
+from tests.support.scripted import ALL_CAPABILITIES, SCRIPTED, ScriptedModel, scripted_kinds, text_events
 from tests.support.second_port import (
     CONNECT_JSON,
     FORMS,
@@ -60,8 +60,7 @@ def model() -> ScriptedModel:
 async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> AsyncGenerator[ServerUnderTest, None]:
     await start_loop_threads()
     settings = {
-        "providers": {"scripted": {"type": "scripted"}},
-        "aliases": {"default": "scripted/alpha"},
+        **SCRIPTED,
         "server": {"max_request_bytes": LIMIT_BYTES},
         "limits": {"slow_reader_s": 1},
     }
@@ -407,8 +406,7 @@ async def test_a_head_that_is_too_long_is_refused(server: ServerUnderTest) -> No
 async def test_a_call_that_the_drain_ends_is_told_so_and_its_connection_closed(tmp_path: Any, model: ScriptedModel) -> None:
     own = ScriptedModel(script=[*text_events("a")[:2], lambda: asyncio.sleep(60)])
     settings = {
-        "providers": {"scripted": {"type": "scripted"}},
-        "aliases": {"default": "scripted/alpha"},
+        **SCRIPTED,
         "server": {"drain_grace_s": 0.5},
     }
     async with serving(tmp_path, settings, scripted_kinds(own)) as running, Raw(running) as first, Raw(running) as late:

@@ -19,7 +19,7 @@ import antiphon.api
 from antiphon.api.core.v1 import permission_pb2
 from antiphon.config.identity import BUILT_IN_ROLES
 from antiphon.identity.api_keys import id_of, new_key, written_hash
-from tests.support.scripted import ScriptedModel, scripted_kinds
+from tests.support.scripted import SCRIPTED, ScriptedModel, scripted_kinds
 from tests.support.serving import serving
 from tests.support.ways_to_call import ConnectWay, GrpcWay
 
@@ -77,8 +77,7 @@ async def asking(folder: Path, public: list[str]) -> AsyncGenerator[ServerUnderT
     keys = [entry(role, role) for role in ROLES]
     keys += [entry("disabled", "admin", disabled=True), entry("expired", "admin", expires="2026-01-01T00:00:00Z")]
     settings: dict[str, Any] = {
-        "providers": {"scripted": {"type": "scripted"}},
-        "aliases": {"default": "scripted/alpha"},
+        **SCRIPTED,
         "auth": {"keys": keys, "roles": {"powerless": []}, "public": public},
         "log": {"access": True},
     }

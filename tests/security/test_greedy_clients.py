@@ -18,9 +18,10 @@ from antiphon.api.core.v1.completion_pb2 import CompletionSpec
 from antiphon.api.core.v1.event_pb2 import Event, PartDelta
 from antiphon.api.core.v1.message_pb2 import Message, Part, Role
 from antiphon.api.core.v1.tool_pb2 import Tool
+from antiphon.rpc import standard
 from tests.support.leaks import resident_bytes, start_loop_threads
 from tests.support.raw_http2 import DATA, END_STREAM, HEADERS, RST_STREAM, RawConnection, frame
-from tests.support.scripted import ScriptedModel, scripted_kinds, text_events
+from tests.support.scripted import SCRIPTED, ScriptedModel, scripted_kinds, text_events
 from tests.support.serving import COMPLETION, ServerUnderTest, failure_of, serving
 from tests.support.wire_bytes import field
 
@@ -43,8 +44,7 @@ def model() -> ScriptedModel:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> AsyncGenerator[ServerUnderTest, None]:
     await start_loop_threads()
-    settings = {"providers": {"scripted": {"type": "scripted"}}, "aliases": {"default": "scripted/alpha"}}
-    async with serving(tmp_path_factory.mktemp("greedy"), settings, scripted_kinds(model)) as running:
+    async with serving(tmp_path_factory.mktemp("greedy"), SCRIPTED, scripted_kinds(model)) as running:
         await running.channel.channel_ready()
         yield running
 
@@ -190,8 +190,7 @@ async def test_requests_sent_by_half_are_not_read_beyond_the_limit_on_calls(
 ) -> None:
     # The head says 16 MiB, and all but the last of them come: of as many calls as the server takes, and of ten times as many.
     settings = {
-        "providers": {"scripted": {"type": "scripted"}},
-        "aliases": {"default": "scripted/alpha"},
+        **SCRIPTED,
         "limits": {"concurrent_calls": 3},
         "server": {"drain_grace_s": 0.1},
     }
@@ -212,12 +211,37 @@ async def test_requests_sent_by_half_are_not_read_beyond_the_limit_on_calls(
             await connection.__aexit__(None, None, None)
 
 
+KEY = {"id": "a" * 12, "hash": f"sha256:{'0' * 64}", "principal": "ann", "tenant": "acme", "role": "admin"}
+
+
+@pytest.mark.usefixtures("server")  # holds what the module's loop keeps open
+@pytest.mark.parametrize("public", [[], ["health"]])
+@pytest.mark.parametrize("method", ["Check", "Watch"])
+async def test_requests_for_health_sent_by_half_are_not_kept(
+    tmp_path: Path, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch, method: str, public: list[str]
+) -> None:
+    monkeypatch.setattr(standard, "_RECEIVE_TIMEOUT_S", 0.5)
+    settings = {
+        "providers": {"scripted": {"type": "scripted"}},
+        "auth": {"keys": [KEY], "public": public},
+        "server": {"drain_grace_s": 0.1},
+    }
+    async with serving(tmp_path, settings, scripted_kinds(model)) as asked, RawConnection(asked.target) as connection:
+        # More than are read at a time: the others wait, and not longer.
+        streams = [connection.call(f"/grpc.health.v1.Health/{method}", None, ends=False) for _ in range(50)]
+        for stream in streams:
+            connection.send(frame(DATA, b"\x00" + struct.pack(">I", 16 * MIB) + bytes(1000), 0, stream))
+        reason = b"DEADLINE_EXCEEDED" if public else b"CREDENTIALS_MISSING"
+        for stream in streams:
+            assert reason in (await connection.until(HEADERS, stream, ended=True)).payload
+        assert 0 == len(asked.application.rpc._standard_calls)
+
+
 async def test_readers_that_stay_away_are_let_go_and_hold_no_places(server: ServerUnderTest, tmp_path: Path, model: ScriptedModel) -> None:
     delta = [Event(part_delta=PartDelta(text="x" * 20_000))]
     model.script = [*text_events("a")[:2], *[delta] * 3000, *text_events("b")[1:]]
     settings = {
-        "providers": {"scripted": {"type": "scripted"}},
-        "aliases": {"default": "scripted/alpha"},
+        **SCRIPTED,
         "limits": {"concurrent_calls": 50, "slow_reader_s": 1},
     }
     async with serving(tmp_path, settings, scripted_kinds(model)) as limited:

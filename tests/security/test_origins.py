@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.leaks import start_loop_threads
-from tests.support.scripted import ScriptedModel, scripted_kinds
+from tests.support.scripted import SCRIPTED, ScriptedModel, scripted_kinds
 from tests.support.serving import COMPLETION, ServerUnderTest, serving
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def model() -> ScriptedModel:
 async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> AsyncGenerator[ServerUnderTest, None]:
     await start_loop_threads()
     settings = {
-        "providers": {"scripted": {"type": "scripted"}},
-        "aliases": {"default": "scripted/alpha"},
+        **SCRIPTED,
         "web": {"allowed_origins": [APP, "http://[2001:db8::1]:3000"]},
     }
     async with serving(tmp_path_factory.mktemp("origins"), settings, scripted_kinds(model)) as running:
@@ -193,7 +192,7 @@ async def test_a_browser_can_read_what_was_wrong(server: ServerUnderTest) -> Non
 async def test_names_are_a_matter_of_configuration(
     tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel, web: dict[str, list[str]], allowed: dict[str, bool]
 ) -> None:
-    settings = {"providers": {"scripted": {"type": "scripted"}}, "aliases": {"default": "scripted/alpha"}, "web": web}
+    settings = {**SCRIPTED, "web": web}
     async with serving(tmp_path_factory.mktemp("hosts"), settings, scripted_kinds(model)) as running:
         for host, expected in allowed.items():
             assert (200 if expected else 403) == (await ask(running, "GET /ready HTTP/1.1", f"Host: {host}"))[0], host
@@ -201,8 +200,7 @@ async def test_names_are_a_matter_of_configuration(
 
 async def test_any_origin_is_a_matter_of_configuration(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> None:
     settings = {
-        "providers": {"scripted": {"type": "scripted"}},
-        "aliases": {"default": "scripted/alpha"},
+        **SCRIPTED,
         "web": {"allowed_origins": ["*"]},
     }
     async with serving(tmp_path_factory.mktemp("any"), settings, scripted_kinds(model)) as running:

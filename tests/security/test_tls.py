@@ -15,7 +15,7 @@ import pytest
 from antiphon.identity.api_keys import id_of, new_key, written_hash
 from antiphon_client import AntiphonError, AsyncClient, ServerUnreachableError, TlsError, UnauthenticatedError
 from tests.support.authority import Authority
-from tests.support.scripted import ScriptedModel, scripted_kinds
+from tests.support.scripted import SCRIPTED, ScriptedModel, scripted_kinds
 from tests.support.serving import serving
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ async def encrypted(
     """Runs a server that speaks TLS."""
     files = {name: str(value) if name == "client_ca" else value for name, value in tls.items()}
     settings: dict[str, Any] = {
-        "providers": {"scripted": {"type": "scripted"}},
-        "aliases": {"default": "scripted/alpha"},
+        **SCRIPTED,
         "tls": {"certificate": str(server[0]), "private_key": str(server[1]), "reload_interval_s": LOOK_S, **files},
         "auth": auth or {},
         "log": {"access": True},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from antiphon.api.core.v1.completion_pb2 import CompletionSpec, FinishReason
 from antiphon.api.core.v1.event_pb2 import Completed, Event, PartDelta, PartEnded, PartKind, PartStarted
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from antiphon.ports.call import CallContext
 
 ALL_CAPABILITIES = tuple(number for number in Capability.values() if number)
+# The sections of a configuration whose one provider, and default model, is a scripted one.
+SCRIPTED: dict[str, Any] = {"providers": {"scripted": {"type": "scripted"}}, "aliases": {"default": "scripted/alpha"}}
 
 
 def text_events(*pieces: str) -> list[list[Event]]:

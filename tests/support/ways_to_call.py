@@ -67,8 +67,10 @@ class GrpcWay:
         self._channel = cast("Any", server.channel)
 
     async def call(self, method: str, headers: Headers, *, streaming: bool) -> Outcome:
-        del streaming  # on the wire, a request in a stream of one is a request
-        call = self._channel.stream_stream(method)(iter([b""]), metadata=tuple(headers), timeout=_TIMEOUT_S)
+        # On the wire one answer is a stream of one. The request goes out with the head: a client that sends it afterwards, and meets a refusal that came
+        # first, is told INTERNAL by its own runtime.
+        del streaming
+        call = self._channel.unary_stream(method)(b"", metadata=tuple(headers), timeout=_TIMEOUT_S)
         try:
             await call.read()
             if call.done():

@@ -49,7 +49,7 @@ class IncomingCall:
         call_id: Names the call.
         method: What is called.
         metadata: The caller's metadata, text values only.
-        body: The request's bytes.
+        body: The request's bytes, from when they are fetched until they are decoded.
         arrived_s: When it arrived, on the loop's clock in seconds.
         time_left_s: What was left of the caller's deadline at arrival, in seconds; None means no deadline.
         encoding: How its request is written.

@@ -14,6 +14,7 @@ from antiphon.api.core.v1 import permission_pb2
 from antiphon.calls.call import Encoding, IncomingCall, RpcMethod, chain
 from antiphon.calls.guard import guarded
 from antiphon.errors import NotFoundError, Reason
+from antiphon.telemetry.logs import loggable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from antiphon.calls.in_flight import InFlight
     from antiphon.calls.interceptors import Steps
     from antiphon.calls.interceptors.admission import Refusal
-    from antiphon.calls.slow_readers import SlowReaders
+    from antiphon.calls.slow_clients import SlowClients
     from antiphon.telemetry.redaction import Redactor
 
     UnaryMethod = Callable[[Any, Any], Awaitable[Message]]
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 # Callers can invent as many names as they like; to the metrics they are one.
 _UNKNOWN = RpcMethod("unknown", empty_pb2.Empty, server_streaming=False, permission=permission_pb2.PERMISSION_UNSPECIFIED)
-_LOGGED_CHARACTERS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class ContractMethods:
         slow_readers: The streams in progress, whose ports tell when a reader keeps them waiting.
     """
 
-    def __init__(self, steps: Steps, in_flight: InFlight, slow_readers: SlowReaders, redactor: Redactor | None = None) -> None:
+    def __init__(self, steps: Steps, in_flight: InFlight, slow_readers: SlowClients, redactor: Redactor | None = None) -> None:
         self._steps = steps
         self._redactor = redactor
         self.in_flight = in_flight
@@ -110,7 +110,7 @@ class ContractMethods:
         steps = chain(self._steps.of_calls, refuse)
 
         def handler(call: IncomingCall, send: Send) -> Awaitable[None]:
-            call.facts["called"] = plain(name)
+            call.facts["called"] = loggable(name)
             return steps(call, send)
 
         return ServedMethod(_UNKNOWN, handler)
@@ -121,13 +121,12 @@ class ContractMethods:
         return None if admission is None or self.in_flight.draining else admission.refusal(method)
 
     def standard_steps(self, *, public: bool) -> list[Interceptor]:
-        """Returns what calls of the standard services pass; without credentials, where they are public."""
-        return self._steps.of_public_calls if public else self._steps.of_standard_calls
+        """Returns what calls of a standard service pass, by whether the configuration has it public."""
+        return self._steps.of_public_standard_calls if public else self._steps.of_standard_calls
 
     def arrived(
         self,
         method: RpcMethod,
-        body: bytes,
         metadata: Mapping[str, str],
         *,
         time_left_s: float | None,
@@ -135,19 +134,21 @@ class ContractMethods:
         certificate_names: Sequence[str] = (),
         rpc_system: str = "grpc",
         peer: Callable[[], str] | None = None,
+        fetch_body: Callable[[], Awaitable[bytes]] | None = None,
     ) -> IncomingCall:
-        """Gives a call that has just arrived its id."""
+        """Gives a call that has just arrived its id; its request is still to be read."""
         return IncomingCall(
             call_id=f"{self._call_prefix}-{next(self._call_numbers)}",
             method=method,
             metadata=metadata,
-            body=body,
+            body=b"",
             arrived_s=asyncio.get_running_loop().time(),
             time_left_s=time_left_s,
             encoding=encoding,
             certificate_names=certificate_names,
             rpc_system=rpc_system,
             peer=peer,
+            fetch_body=fetch_body,
         )
 
     async def serve(self, handler: Handler, call: IncomingCall, send: Send) -> Status | None:
@@ -185,8 +186,3 @@ def _streaming(function: StreamMethod) -> Handler:
 
 def _snake(method: MethodDescriptor) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in method.name).lstrip("_")
-
-
-def plain(name: str) -> str:
-    """Returns a name of a caller's invention as a log can hold it: short, in ASCII, without anything that a terminal obeys."""
-    return name[:_LOGGED_CHARACTERS].encode("unicode_escape").decode()[:_LOGGED_CHARACTERS]

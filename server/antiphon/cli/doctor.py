@@ -10,9 +10,18 @@ import typer
 
 from antiphon.cli.findings import Finding, Verdict
 from antiphon.cli.identity_checks import check_callers, check_certificate
-from antiphon.cli.machine_checks import check_disk, check_embedded_model, check_memory, check_ports, check_python, check_terminal
+from antiphon.cli.listening import address, reached_at
+from antiphon.cli.machine_checks import (
+    check_disk,
+    check_embedded_model,
+    check_memory,
+    check_ports,
+    check_python,
+    check_terminal,
+    check_workers,
+)
 from antiphon.cli.provider_checks import check_providers
-from antiphon.cli.server_checks import answers_at, answers_with, check_server
+from antiphon.cli.server_checks import answers_at, answers_with, check_server, is_default_target
 from antiphon.config import ConfigError, load
 from antiphon.plugins import load_provider_types
 
@@ -56,11 +65,19 @@ def _findings(config_file: Path | None, target: str | None) -> list[Finding]:
     config, findings = _configuration(config_file, kinds)
     findings = [check_python(), *findings]
     if config is not None:
-        findings += [check_embedded_model(config), check_memory(config)]
+        findings += [check_embedded_model(config), check_memory(config), *check_workers(config)]
         findings += [*check_callers(config), *check_certificate(config)]
         findings += check_ports(config, answers_at if not config.tls.enabled else answers_with(config))
         findings += check_providers(config, kinds)
-    return [*findings, check_disk(), check_terminal(), *check_server(target)]
+    return [*findings, check_disk(), check_terminal(), *check_server(target or _configured_target(config))]
+
+
+def _configured_target(config: Config | None) -> str | None:
+    """Where the configured server is, unless the client is told another place; None: where the client looks by itself."""
+    if config is None or config.server.grpc_port == 0 or not is_default_target():
+        return None
+    scheme = "https" if config.tls.enabled else "http"
+    return f"{scheme}://{address(reached_at(config.server.host), config.server.grpc_port)}"
 
 
 def _configuration(file: Path | None, kinds: Mapping[str, ProviderType]) -> tuple[Config | None, list[Finding]]:

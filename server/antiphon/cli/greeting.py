@@ -7,8 +7,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from antiphon.cli.listening import address
-from antiphon.config import ServerSection
+from antiphon.cli.listening import address, reached_at
+from antiphon.config import ServerSection, is_loopback
+
+# Where a client looks that is told nothing. The SDK itself stays out of the supervisor, which imports no gRPC.
+_USUAL = f"127.0.0.1:{ServerSection.model_fields['grpc_port'].default}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Greeting:
         providers: The configured providers' names.
         default_model: What the alias `default` stands for; None where there is none.
         encrypted: Whether the ports speak TLS.
+        asks: Whether callers need a key or a certificate.
     """
 
     host: str
@@ -30,20 +34,23 @@ class Greeting:
     providers: tuple[str, ...]
     default_model: str | None
     encrypted: bool = False
+    asks: bool = False
 
     def text(self) -> str:
         """Returns it, without its last line's end."""
-        target = address(self.host, self.grpc_port)
-        # The port that a client takes when it is told none.
-        usual = self.grpc_port == ServerSection.model_fields["grpc_port"].default
-        target = f"https://{target}" if self.encrypted else target
-        chat = "antiphon chat" if usual and not self.encrypted else f"antiphon chat --target {target}"
+        scheme = "https://" if self.encrypted else ""
+        host = reached_at(self.host)
+        near = address(host, self.grpc_port)
+        # Elsewhere than on loopback a client takes TLS for granted.
+        target = scheme + near if self.encrypted or is_loopback(host) else f"http://{near}"
+        chat = "antiphon chat" if target == _USUAL else f"antiphon chat --target {target}"
         lines = (
-            f"Antiphon serves gRPC at {target}",
+            f"Antiphon serves gRPC at {scheme}{address(self.host, self.grpc_port)}",
             f"health, readiness and metrics at {'https' if self.encrypted else 'http'}://{address(self.host, self.http_port)}",
             f"models: {', '.join(self.providers)}; the default is {self.default_model or 'not set'}",
             "",
             f"Now type, in another terminal:  {_prefix()}{chat}",
+            *(["which takes its API key from ANTIPHON_API_KEY; `antiphon keys create` makes one"] if self.asks else []),
         )
         return "\n".join(lines)
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from antiphon.cli.exits import EXIT_OK, EXIT_USAGE
 from antiphon.cli.failures import say
 from antiphon.config import KeySection
+from antiphon.config.identity import BUILT_IN_ROLES
 from antiphon.identity.api_keys import id_of, new_key, written_hash
 
 _DAYS = re.compile(r"([1-9][0-9]{0,4})d", re.ASCII)
@@ -25,6 +26,9 @@ def create(principal: str, tenant: str, role: str, expires: str | None, *, as_js
     except ValueError:
         say(f"{expires!r} is no time to expire at; write a day as in 2027-01-31, a time with its zone, or days from now as in 90d")
         return EXIT_USAGE
+    if until is not None and until <= datetime.now(UTC):
+        say(f"{expires!r} is past: the key would never be taken; give a time to come, as in 90d")
+        return EXIT_USAGE
     key = new_key()
     entry = {"id": id_of(key), "hash": written_hash(key), "principal": principal, "tenant": tenant, "role": role}
     if until is not None:
@@ -36,6 +40,8 @@ def create(principal: str, tenant: str, role: str, expires: str | None, *, as_js
             name = problem["loc"][0]
             say(f"--{name} {entry[str(name)]!r} cannot be used: {problem['msg'][:1].lower()}{problem['msg'][1:]}")
         return EXIT_USAGE
+    if role not in BUILT_IN_ROLES:
+        say(f"the role {role!r} is none of the built-in ones ({', '.join(BUILT_IN_ROLES)}); auth.roles of the server must have it")
     if as_json:
         typer.echo(json.dumps({"key": key, "entry": entry}, indent=2))
         return EXIT_OK

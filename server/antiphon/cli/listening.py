@@ -77,6 +77,11 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def reached_at(host: str) -> str:
+    """The host under which this machine reaches what listens at it."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not listened at
+
+
 def ports_of(section: ServerSection) -> tuple[Port, Port]:
     """The server's ports, as they are configured."""
     return Port("gRPC", "grpc_port", section.host, section.grpc_port), Port("HTTP", "http_port", section.host, section.http_port)

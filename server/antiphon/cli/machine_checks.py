@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antiphon.cli.findings import Finding, Verdict
-from antiphon.cli.listening import address, ports_of
+from antiphon.cli.listening import address, ports_of, reached_at
 from antiphon.embedded.model_config import locate_model_files
 from antiphon.embedded.model_errors import EmbeddedModelError
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _OLDEST_PYTHON = (3, 11)
 # The server idle (120 MB at most) and the packaged model with its caches (350 MB), with room to spare.
 _LEAST_MEMORY_BYTES = 700 * 2**20
+_WORKER_MEMORY_BYTES = 120 * 2**20
 _LEAST_DISK_BYTES = 500 * 2**20
 
 
@@ -50,10 +52,27 @@ def check_memory(config: Config) -> Finding:
     if available is None:
         return Finding("memory", Verdict.NOTE, "this system does not say how much is free")
     embedded = any(provider.type == "local" for provider in config.providers.values())
-    if available >= _LEAST_MEMORY_BYTES or not embedded:
+    workers = config.server.workers
+    least = _LEAST_MEMORY_BYTES + (workers - 1) * _WORKER_MEMORY_BYTES
+    if available >= least or not embedded:
         return Finding("memory", Verdict.WORKS, f"{_megabytes(available)} free")
-    mend = f"the embedded model wants {_megabytes(_LEAST_MEMORY_BYTES)}; lower embedded_model.slots or embedded_model.context_tokens"
+    beside = f" with {workers} workers" if workers > 1 else ""
+    mend = f"the embedded model{beside} wants {_megabytes(least)}; lower embedded_model.slots or embedded_model.context_tokens"
     return Finding("memory", Verdict.NOTE, f"{_megabytes(available)} free", mend)
+
+
+def check_workers(config: Config) -> Iterator[Finding]:
+    """Whether there is a processor for each worker, where there are several."""
+    workers = config.server.workers
+    if workers == 1:
+        return
+    processors = _processors()
+    if workers <= processors:
+        yield Finding("workers", Verdict.WORKS, f"{workers}, on {processors} processors")
+    else:
+        yield Finding(
+            "workers", Verdict.NOTE, f"{workers}, on {processors} processors, which they share", f"set server.workers to {processors}"
+        )
 
 
 def check_disk() -> Finding:
@@ -81,7 +100,7 @@ def check_ports(config: Config, answers_at: Callable[[str], bool]) -> Iterator[F
             yield Finding(subject, Verdict.WORKS, f"{port.place} is free")
         elif not problem.taken:
             yield Finding(subject, Verdict.BROKEN, f"{problem.place}: {problem.told}", problem.mend)
-        elif port.name == "gRPC" and (answers := answers_at(_reached_at(config.server.host, port.number))):
+        elif port.name == "gRPC" and (answers := answers_at(address(reached_at(config.server.host), port.number))):
             yield Finding(subject, Verdict.WORKS, f"{port.place} is taken by the Antiphon server that answers there")
         elif answers:
             # Its HTTP side says no name; who has the one port of this configuration has the other.
@@ -111,9 +130,11 @@ def _available_memory_bytes() -> int | None:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
 
 
-def _reached_at(host: str, port: int) -> str:
-    """The target at which this machine reaches what listens there."""
-    return address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)  # noqa: S104  # compared, not listened at
+def _processors() -> int:
+    """How many processors this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _megabytes(size_bytes: int) -> str:

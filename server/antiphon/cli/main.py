@@ -21,7 +21,10 @@ app.add_typer(keys_app, name="keys")
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="The YAML file; by default ANTIPHON_CONFIG, else ./antiphon.yaml.")]
 Target = Annotated[
-    str | None, typer.Option("--target", "-t", help="The server, host:port; by default ANTIPHON_TARGET, else 127.0.0.1:50051.")
+    str | None,
+    typer.Option(
+        "--target", "-t", help="The server, host:port, with https:// before it for TLS; by default ANTIPHON_TARGET, else 127.0.0.1:50051."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 StateHome = Annotated[Path, typer.Option(envvar="XDG_STATE_HOME", hidden=True)]

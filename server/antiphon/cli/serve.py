@@ -81,6 +81,7 @@ async def _run(config: Config, kinds: Mapping[str, ProviderType], writer: LogWri
         tuple(config.providers),
         config.aliases.get("default"),
         config.tls.enabled,
+        config.auth.identifies,
     )
     print(greeting.text(), flush=True)
     keep_what_is_there()
@@ -131,7 +132,7 @@ class _PortsTakenError(OSError):
 
 
 class _Terminal:
-    """Implements `Surface` for whoever started the command."""
+    """Implements the supervisor's `Terminal` for whoever started the command."""
 
     def __init__(self, writer: LogWriter) -> None:
         self.writer = writer
@@ -145,7 +146,7 @@ class _Terminal:
 
     def serving(self, loaded: Loaded, ports: ReservedPorts) -> None:
         where = (ports.host, ports.grpc_port, ports.http_port)
-        print(Greeting(*where, loaded.providers, loaded.default_model, loaded.encrypted).text(), flush=True)
+        print(Greeting(*where, loaded.providers, loaded.default_model, loaded.encrypted, loaded.asks).text(), flush=True)
 
 
 def _port_problems(section: ServerSection) -> str:

@@ -10,7 +10,7 @@ from antiphon.cli.failures import explain
 from antiphon.cli.findings import Finding, Verdict
 from antiphon.config import read_certificates
 from antiphon_client import AntiphonError, Client, PermissionDeniedError, ServerUnreachableError, UnauthenticatedError
-from antiphon_client.connection import is_local
+from antiphon_client.connection import DEFAULT_TARGET, is_local
 from antiphon_client.contract import health
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from antiphon.config import Config
 
 _PEM_BEGIN, _PEM_END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+# What a server says that works, to a caller who is nobody to it or not an operator.
+_NOT_TOLD = frozenset({"CREDENTIALS_MISSING", "PERMISSION_DENIED"})
+_KEY = "put one into ANTIPHON_API_KEY; `antiphon keys create --role monitor` makes it"
 _TIMEOUT_S = 10.0
 _PORT_TIMEOUT_S = 2.0
 
@@ -36,6 +39,11 @@ def check_server(target: str | None) -> list[Finding]:
         except OSError as error:  # a certificate's file
             return [way, Finding("server", Verdict.BROKEN, f"{str(error.filename)!r} cannot be read: {error.strerror}")]
         except AntiphonError as error:
+            if error.reason in _NOT_TOLD:
+                return [
+                    way,
+                    Finding("server", Verdict.NOTE, f"{client.target} answers, and tells how it does to keys with health_read alone", _KEY),
+                ]
             told, _ = explain(error, client.target)
             # No server yet is no fault of this machine.
             here = isinstance(error, ServerUnreachableError) and is_local(client.target)
@@ -49,6 +57,15 @@ def check_server(target: str | None) -> list[Finding]:
     )
     source = f"the server at {client.target}"
     return [way, *(replace(finding, source=source) for finding in (server, *map(_component, report.components)))]
+
+
+def is_default_target() -> bool:
+    """Whether nothing tells the client where the server is."""
+    try:
+        with Client(api_key="", tls=False) as client:
+            return client.target == DEFAULT_TARGET
+    except ValueError:  # check_server says what is wrong with it
+        return False
 
 
 def answers_at(target: str) -> bool:

@@ -139,7 +139,8 @@ def _check_pair(section: TlsSection) -> None:
 def _check_authority(client_ca: bytes) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=client_ca.decode("ascii"))
-    except (ssl.SSLError, UnicodeDecodeError):
+    except (ssl.SSLError, ValueError):
+        # Of an empty file the library says that its value is wrong.
         raise CertificateError("client_ca", "holds no PEM certificate that can be read") from None
 
 

@@ -56,7 +56,9 @@ class AuthSection(Section):
     roles: dict[RoleName, tuple[PermissionName, ...]] = Field(
         default_factory=dict[RoleName, tuple[PermissionName, ...]], description="Roles beside the built-in ones, with their permissions."
     )
-    public: tuple[PublicService, ...] = Field(default=("health",), description="What is served without credentials.")
+    public: tuple[PublicService, ...] = Field(
+        default=("health",), description="What is served without credentials; `/health` then gives its status alone."
+    )
     serve_anyone: bool = Field(default=False, description="Serve every caller as `admin` without credentials, beyond loopback, too.")
 
     @property

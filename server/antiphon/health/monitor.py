@@ -77,8 +77,13 @@ class HealthMonitor:
                 )
         chosen = [self._components[name] for name in sorted(names)] if names else list(self._components.values())
         await asyncio.gather(*(_look(component, self._redactor) for component in chosen))
-        status = HealthStatus.HEALTH_STATUS_SERVING if self.serving else HealthStatus.HEALTH_STATUS_NOT_SERVING
-        return HealthReport(status=status, components=[component.health for component in chosen])
+        report = self.overall()
+        report.components.extend(component.health for component in chosen)
+        return report
+
+    def overall(self) -> HealthReport:
+        """Makes the report without its components; looks at none of them."""
+        return HealthReport(status=HealthStatus.HEALTH_STATUS_SERVING if self.serving else HealthStatus.HEALTH_STATUS_NOT_SERVING)
 
     async def watch(self, interval_s: float = 0) -> AsyncGenerator[HealthReport, None]:
         """Yields a report now and whenever a status or a last error changes; ends after the report that the server drains.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
@@ -61,20 +62,22 @@ class ContractCalls:
         found = self._methods.get(scope["path"])
         served = found or self._methods.unknown(scope["path"])
         head = read_head(scope, served.rpc, known=found is not None)
-        exchange = _Exchange(self._methods, served, head, scope, send)
-        exchange.fetch_from(receive, Body(head, receive, self._limit_bytes))
-        await self._connect.run(exchange)
+        body = Body(head, receive, self._limit_bytes)
+        await self._connect.run(_Exchange(self._methods, served, head, scope, body=body, receive=receive, send=send))
 
 
 class _Exchange:
     """One call: what connectrpc is shown of it, and what becomes of what connectrpc sends."""
 
-    def __init__(self, methods: ContractMethods, served: ServedMethod, head: Head, scope: Scope, send: Send) -> None:
+    def __init__(
+        self, methods: ContractMethods, served: ServedMethod, head: Head, scope: Scope, *, body: Body, receive: Receive, send: Send
+    ) -> None:
         self._methods = methods
         self._served = served
         self._head = head
+        self._body = body
+        self._receive = receive
         self._send = send
-        self._receive: Receive | None = None
         self._fetched = asyncio.Event()
         self._shown = False
         self._cut = False
@@ -92,26 +95,20 @@ class _Exchange:
         }
         self.call: IncomingCall = methods.arrived(
             served.rpc,
-            b"",
             head.metadata,
             time_left_s=head.time_left_s,
             encoding=head.encoding,
             certificate_names=certificate_names(scope),
+            rpc_system="grpc" if head.wire.is_web else "connectrpc",
+            peer=partial(_address, client) if (client := scope.get("client")) else None,
+            fetch_body=self._fetch,
         )
-        self.call.rpc_system = "grpc" if head.wire.is_web else "connectrpc"
-        if client := scope.get("client"):
-            self.call.peer = lambda: _address(client)
 
-    def fetch_from(self, receive: Receive, body: Body) -> None:
-        """Says where the request's body comes from; once it is here, the connection is watched for its end."""
-        self._receive = receive
-
-        async def fetch() -> bytes:
-            message = await body.message()
-            self._fetched.set()
-            return message
-
-        self.call.fetch_body = fetch
+    async def _fetch(self) -> bytes:
+        """Takes the request's message out of its body; once it is here, the connection is watched for its end."""
+        message = await self._body.message()
+        self._fetched.set()
+        return message
 
     async def receive(self) -> Event:
         """Shows an empty request, then nothing until the connection ends."""
@@ -119,7 +116,6 @@ class _Exchange:
             self._shown = True
             return {"type": "http.request", "body": b"" if self._head.wire is Wire.CONNECT_UNARY else _NO_MESSAGE, "more_body": False}
         await self._fetched.wait()
-        assert self._receive is not None
         return await self._receive()
 
     async def send(self, event: Event) -> None:
@@ -176,13 +172,13 @@ class _Exchange:
         with self._methods.slow_readers.watching() as reader:
 
             async def send(message: Message) -> None:
-                reader.waiting = message
+                reader.awaited_for = message
                 try:
                     await hand(message)
                 except asyncio.CancelledError:
                     reader.raise_if_evicted()
                     raise
-                reader.waiting = None
+                reader.awaited_for = None
                 call.messages_sent += 1
 
             return await self._run(send)

@@ -37,6 +37,7 @@ _EXPOSED_HEADERS = b"Connect-Content-Encoding, Grpc-Encoding, Grpc-Message, Grpc
 # Longer is of no use: browsers keep it for two hours at most.
 _PREFLIGHT_KEPT_S = b"7200"
 _VARY = (b"vary", b"Origin")
+_CLOSE = (b"connection", b"close")
 
 
 class Entrance:
@@ -60,6 +61,10 @@ class Entrance:
         size_bytes = sum(len(name) + len(value) for name, value in scope["headers"])
         if size_bytes > HEAD_BYTES:
             await refuse(send, status_of(_head_too_large(size_bytes)), 431)
+            return
+        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+            # A proxy in front of us may go by the other one, and take the rest of the body for a request that it has looked at.
+            await refuse(send, status_of(_length_told_twice()), headers=[_CLOSE])
             return
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         origins = [value for name, value in scope["headers"] if name == b"origin"]
@@ -118,6 +123,12 @@ def _head_too_large(size_bytes: int) -> InvalidRequestError:
         Reason.ERROR_REASON_REQUEST_TOO_LARGE,
         f"the request's headers have {size_bytes} bytes; at most {HEAD_BYTES} are taken",
         metadata={"size_bytes": str(size_bytes), "limit_bytes": str(HEAD_BYTES)},
+    )
+
+
+def _length_told_twice() -> InvalidRequestError:
+    return InvalidRequestError(
+        Reason.ERROR_REASON_UNDECODABLE_REQUEST, "the request has both content-length and transfer-encoding; send one of them"
     )
 
 

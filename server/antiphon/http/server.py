@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -34,7 +35,14 @@ class HttpServer:
     """The second port."""
 
     def __init__(
-        self, site: Application, host: str, port: int, *, shares_port: bool = False, ssl_context: Callable[[], ssl.SSLContext] | None = None
+        self,
+        site: Application,
+        host: str,
+        port: int,
+        *,
+        slow_reader_s: float = 30.0,
+        shares_port: bool = False,
+        ssl_context: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         """Makes the server; nothing is open yet.
 
@@ -42,12 +50,13 @@ class HttpServer:
             site: What it serves.
             host: Where it listens.
             port: At which port; 0 means any free one.
+            slow_reader_s: How long a stream's reader may take nothing; whoever takes nothing of any answer is let go some time later.
             shares_port: Whether other processes listen at the same one.
             ssl_context: Gives, once it is started, the server's certificate and whom it asks for theirs; None means plaintext.
         """
         config = uvicorn.Config(
             site,  # pyright: ignore[reportArgumentType]  # the library's own types for ASGI
-            http=Connection,
+            http=partial(Connection, slow_reader_s=slow_reader_s),  # pyright: ignore[reportArgumentType]  # the library calls it and asks for no class
             ws="none",
             lifespan="off",
             log_config=None,

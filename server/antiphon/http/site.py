@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from antiphon.api.core.v1.permission_pb2 import Permission
 from antiphon.calls.interceptors.authentication import require
 from antiphon.calls.status import internal_error, status_of
-from antiphon.errors import AntiphonError, NotFoundError, Reason
+from antiphon.errors import AntiphonError, AuthenticationError, NotFoundError, PermissionDeniedError, Reason
 from antiphon.http.asgi import certificate_names, respond
 from antiphon.http.entrance import Entrance
 from antiphon.http.head import joined
@@ -22,6 +22,7 @@ from antiphon.telemetry.logs import logger
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from antiphon.api.health.v1.health_service_pb2 import HealthReport
     from antiphon.config import Config
     from antiphon.health.monitor import HealthMonitor
     from antiphon.http.asgi import Application, Headers, Receive, Scope, Send
@@ -41,10 +42,12 @@ class Page:
     Attributes:
         permission: What reading it takes; None where the configuration has it public.
         answer: Makes its status, its content type and its content.
+        in_brief: Makes the same for those who lack the permission; None where they are refused.
     """
 
     permission: Permission | None
     answer: Callable[[], Awaitable[tuple[int, tuple[bytes, bytes], bytes]]]
+    in_brief: Callable[[], Awaitable[tuple[int, tuple[bytes, bytes], bytes]]] | None = None
 
 
 def build_site(
@@ -53,7 +56,10 @@ def build_site(
     """Returns the application of the second port."""
 
     async def health() -> tuple[int, tuple[bytes, bytes], bytes]:
-        return 200, JSON, MessageToJson(await monitor.report(), preserving_proto_field_name=True).encode()
+        return 200, JSON, _json(await monitor.report())
+
+    async def health_in_brief() -> tuple[int, tuple[bytes, bytes], bytes]:
+        return 200, JSON, _json(monitor.overall())
 
     async def ready() -> tuple[int, tuple[bytes, bytes], bytes]:
         return (200, _TEXT, b"ready\n") if monitor.serving else (503, _TEXT, b"draining\n")
@@ -64,7 +70,12 @@ def build_site(
     public = config.auth.public
     reading_health = None if "health" in public else Permission.PERMISSION_HEALTH_READ
     reading_metrics = None if "metrics" in public else Permission.PERMISSION_METRICS_READ
-    pages = {"/health": Page(reading_health, health), "/ready": Page(reading_health, ready), "/metrics": Page(reading_metrics, metrics)}
+    pages = {
+        # What components say of themselves is the operator's, as in HealthService, also where everybody may ask how the server does.
+        "/health": Page(Permission.PERMISSION_HEALTH_READ, health, health_in_brief if "health" in public else None),
+        "/ready": Page(reading_health, ready),
+        "/metrics": Page(reading_metrics, metrics),
+    }
     web = config.web
     return Entrance(
         Site(calls, pages, callers), host=config.server.host, allowed_hosts=web.allowed_hosts, allowed_origins=web.allowed_origins
@@ -91,16 +102,25 @@ class Site:
             nothing = NotFoundError(Reason.ERROR_REASON_METHOD_NOT_FOUND, f"there is nothing at {shown!r}; methods are called by POST")
             await refuse(send, status_of(nothing), 404)
 
+    def _let_in(self, page: Page, scope: Scope) -> None:
+        if page.permission is not None:
+            caller = self._callers.identify(joined(scope["headers"]).get(AUTHORIZATION), certificate_names(scope))
+            require(caller, page.permission)
+
     async def _show(self, page: Page, scope: Scope, send: Send) -> None:
         if scope["method"] not in {"GET", "HEAD"}:
             wrong = NotFoundError(Reason.ERROR_REASON_METHOD_NOT_FOUND, f"{scope['path']} can be read and not changed")
             await refuse(send, status_of(wrong), 405, _READING)
             return
         try:
-            if page.permission is not None:
-                caller = self._callers.identify(joined(scope["headers"]).get(AUTHORIZATION), certificate_names(scope))
-                require(caller, page.permission)
-            http_status, content_type, content = await page.answer()
+            answer = page.answer
+            try:
+                self._let_in(page, scope)
+            except (AuthenticationError, PermissionDeniedError):
+                if page.in_brief is None:
+                    raise
+                answer = page.in_brief
+            http_status, content_type, content = await answer()
         except AntiphonError as error:
             await refuse(send, status_of(error))
         except Exception:  # noqa: BLE001  # as the calls' guard: nothing internal reaches a client
@@ -108,3 +128,7 @@ class Site:
             await refuse(send, status_of(internal_error("none")))
         else:
             await respond(send, http_status, [content_type], content)
+
+
+def _json(report: HealthReport) -> bytes:
+    return MessageToJson(report, preserving_proto_field_name=True).encode()

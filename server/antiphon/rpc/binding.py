@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 
-from antiphon.calls.slow_readers import SlowReaders
+from antiphon.calls.slow_clients import SlowClients
 from antiphon.errors import DeadlineError, InvalidRequestError, Reason
 from antiphon.identity.certificate_names import names_in_grpc
 
@@ -42,7 +42,7 @@ class ContractHandlers(grpc.GenericRpcHandler):
         self._certificates = certificates
         self._handlers: dict[str, tuple[RpcMethod, grpc.RpcMethodHandler[bytes, bytes]]] = {}
         # Who sends only half of a request keeps a call's place, too.
-        self._senders = SlowReaders(_RECEIVE_TIMEOUT_S)
+        self._slow_senders = SlowClients(_RECEIVE_TIMEOUT_S)
         self._refusals: dict[Refusal, grpc.RpcMethodHandler[bytes, bytes]] = {}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
@@ -84,6 +84,10 @@ class ContractHandlers(grpc.GenericRpcHandler):
             return grpc.stream_stream_rpc_method_handler(self._stream(served))
         return grpc.stream_unary_rpc_method_handler(self._unary(served))
 
+    def _incoming(self, served: ServedMethod, context: Context) -> IncomingCall:
+        fetch_body = partial(self._request, context)
+        return incoming(self._methods, served.rpc, context, certificates=self._certificates, fetch_body=fetch_body)
+
     async def _request(self, context: Context) -> bytes:
         """Waits for a call's request.
 
@@ -91,25 +95,20 @@ class ContractHandlers(grpc.GenericRpcHandler):
             InvalidRequestError: The call has none (UNDECODABLE_REQUEST).
             DeadlineError: It did not come in time (DEADLINE_EXCEEDED).
         """
-        with self._senders.watching() as sender:
-            sender.waiting = context
+        with self._slow_senders.watching() as sender:
+            sender.awaited_for = context
             try:
                 request: Any = await context.read()
             except asyncio.CancelledError:
                 if sender.ended_here():
-                    raise DeadlineError(
-                        Reason.ERROR_REASON_DEADLINE_EXCEEDED, f"the request did not arrive within {_RECEIVE_TIMEOUT_S:g} s"
-                    ) from None
+                    raise late_request(_RECEIVE_TIMEOUT_S) from None
                 raise
-        if request is grpc.aio.EOF:
-            raise InvalidRequestError(Reason.ERROR_REASON_UNDECODABLE_REQUEST, "the call ended without a request; send one message")
-        return request
+        return request_in(request)
 
     def _unary(self, served: ServedMethod) -> Callable[[object, Context], Awaitable[bytes]]:
         async def unary(requests: object, context: Context) -> bytes:
             del requests
-            call = incoming(self._methods, served.rpc, b"", context, certificates=self._certificates)
-            call.fetch_body = partial(self._request, context)
+            call = self._incoming(served, context)
             reply = b""
 
             async def send(message: Message) -> None:
@@ -127,15 +126,14 @@ class ContractHandlers(grpc.GenericRpcHandler):
     def _stream(self, served: ServedMethod) -> Callable[[object, Context], Awaitable[None]]:
         async def stream(requests: object, context: Context) -> None:
             del requests
-            call = incoming(self._methods, served.rpc, b"", context, certificates=self._certificates)
-            call.fetch_body = partial(self._request, context)
+            call = self._incoming(served, context)
             # The runtime forgets that it sent the head when the first write is cancelled, and could close the call no more; so that one goes on by itself.
             first: asyncio.Task[None] | None = None
             with self._methods.slow_readers.watching() as reader:
 
                 async def send(message: Message) -> None:
                     nonlocal first
-                    reader.waiting = message
+                    reader.awaited_for = message
                     try:
                         if call.messages_sent:
                             await context.write(message.SerializeToString())
@@ -150,7 +148,7 @@ class ContractHandlers(grpc.GenericRpcHandler):
                     except grpc.aio.InternalError:
                         # A write that meets the end of its call fails at once; the cancellation comes a moment later.
                         raise asyncio.CancelledError from None
-                    reader.waiting = None
+                    reader.awaited_for = None
                     call.messages_sent += 1
 
                 status = await self._methods.serve(served.handler, call, send)
@@ -167,22 +165,46 @@ def _seen(write: asyncio.Task[None]) -> None:
         write.exception()
 
 
-def incoming(methods: ContractMethods, method: RpcMethod, body: bytes, context: Context, *, certificates: bool) -> IncomingCall:
+def incoming(
+    methods: ContractMethods,
+    method: RpcMethod,
+    context: Context,
+    *,
+    certificates: bool,
+    fetch_body: Callable[[], Awaitable[bytes]] | None = None,
+) -> IncomingCall:
     """Takes a call from the runtime.
 
     Args:
         methods: Whose call it is.
         method: What is called.
-        body: The request's bytes.
         context: The runtime's own view of the call.
         certificates: Whether the names in the client's certificate are wanted; reading them costs some microseconds.
+        fetch_body: Brings the request's bytes; None where the chain does not ask for them.
     """
     pairs = context.invocation_metadata() or ()
     metadata = {key: value for key, value in pairs if isinstance(value, str)}
     if len(metadata) != len(pairs):
         metadata = _joined(pairs)
     names = names_in_grpc(cast("Any", context).auth_context()) if certificates else ()
-    return methods.arrived(method, body, metadata, time_left_s=context.time_remaining(), certificate_names=names, peer=context.peer)
+    left_s = context.time_remaining()
+    return methods.arrived(method, metadata, time_left_s=left_s, certificate_names=names, peer=context.peer, fetch_body=fetch_body)
+
+
+def request_in(received: Any) -> bytes:
+    """Returns the request of a call whose first message was waited for.
+
+    Raises:
+        InvalidRequestError: It has none (UNDECODABLE_REQUEST).
+    """
+    if received is grpc.aio.EOF:
+        raise InvalidRequestError(Reason.ERROR_REASON_UNDECODABLE_REQUEST, "the call ended without a request; send one message")
+    return received
+
+
+def late_request(timeout_s: float) -> DeadlineError:
+    """Makes what callers are told whose request does not come."""
+    return DeadlineError(Reason.ERROR_REASON_DEADLINE_EXCEEDED, f"the request did not arrive within {timeout_s:g} s")
 
 
 def _joined(pairs: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from antiphon.calls.call import RpcMethod, chain
 from antiphon.calls.guard import guarded
 from antiphon.calls.interceptors.draining import server_draining
 from antiphon.errors import InvalidRequestError, NotFoundError, Reason
-from antiphon.rpc.binding import close_with, incoming
+from antiphon.rpc.binding import close_with, incoming, late_request, request_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 # How much later the runtime says that a call was cancelled than that its requests have ended.
 _TOLD_APART_S = 0.01
+# Anybody may ask for health where it is public, and the runtime holds what has come of a request until all of it has, up to the limit of the largest one. So
+# few are read at a time; a real one is there at once, and one that is not there soon is let go.
+_READ_AT_A_TIME = 16
+_RECEIVE_TIMEOUT_S = 5.0
 # What calling a service takes, and the name under which the configuration makes it public.
 _PERMISSIONS = {
     health.SERVICE_NAME: (Permission.PERMISSION_HEALTH_READ, "health"),
@@ -73,6 +77,7 @@ class StandardHandlers(grpc.GenericRpcHandler):
         self._public = public
         self._certificates = certificates
         self._handlers: dict[str, AnyHandler] = {}
+        self._reading = asyncio.Semaphore(_READ_AT_A_TIME)
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: object) -> None:
         """Is called by the generated code beside the next one, with the same methods."""
@@ -101,18 +106,19 @@ class StandardHandlers(grpc.GenericRpcHandler):
         if handler.stream_stream is not None:
             bidi = self._served(rpc, _answered_by(handler.stream_stream), public=public)
             return grpc.stream_stream_rpc_method_handler(bidi, response_serializer=encode)
+        # Bound as if requests came in a stream: the runtime would read the request of any other before anybody is asked who calls.
         if handler.unary_stream is not None:
-            stream = self._served(rpc, _answered(handler.unary_stream), public=public)
-            return grpc.unary_stream_rpc_method_handler(stream, response_serializer=encode)
-        return grpc.unary_unary_rpc_method_handler(
-            self._served(rpc, _answered(handler.unary_unary), public=public), response_serializer=encode
+            stream = self._served(rpc, self._answered(handler.unary_stream), public=public)
+            return grpc.stream_stream_rpc_method_handler(stream, response_serializer=encode)
+        return grpc.stream_unary_rpc_method_handler(
+            self._served(rpc, self._answered(handler.unary_unary), public=public), response_serializer=encode
         )
 
     def _served(self, rpc: RpcMethod, answer: Callable[[IncomingCall, Any, _Context], Awaitable[Any]], *, public: bool) -> Any:
         steps = self._methods.standard_steps(public=public)
 
         async def served(asked: Any, context: AnyContext) -> Any:
-            call = incoming(self._methods, rpc, b"", context, certificates=self._certificates)
+            call = incoming(self._methods, rpc, context, certificates=self._certificates)
             reply: Any = None
 
             async def innermost(call: IncomingCall, _: Send) -> None:
@@ -133,6 +139,36 @@ class StandardHandlers(grpc.GenericRpcHandler):
 
         return served
 
+    def _answered(self, function: Any) -> Callable[[IncomingCall, object, _Context], Awaitable[Any]]:
+        async def answer(call: IncomingCall, asked: object, context: _Context) -> Any:
+            del asked
+            call.request = _decoded(await self._request(context), call)
+            try:
+                reply = await function(call.request, context)
+            except NotImplementedError:
+                # The package's own answer to a method that it has only the name of.
+                raise NotFoundError(
+                    Reason.ERROR_REASON_METHOD_NOT_FOUND, f"this server does not know {call.method.name!r}; it knows Check and Watch"
+                ) from None
+            call.messages_sent += reply is not None
+            return reply
+
+        return answer
+
+    async def _request(self, context: _Context) -> bytes:
+        """Waits for a call's request.
+
+        Raises:
+            InvalidRequestError: The call has none (UNDECODABLE_REQUEST).
+            DeadlineError: It did not come in time (DEADLINE_EXCEEDED).
+        """
+        try:
+            async with asyncio.timeout(_RECEIVE_TIMEOUT_S), self._reading:
+                request = await context.read()
+        except TimeoutError:
+            raise late_request(_RECEIVE_TIMEOUT_S) from None
+        return request_in(request)
+
 
 class _Context:
     """What the packages' servicers use of a call's context."""
@@ -140,6 +176,10 @@ class _Context:
     def __init__(self, context: AnyContext, call: IncomingCall) -> None:
         self._context = context
         self._call = call
+
+    async def read(self) -> Any:
+        """Waits for a request."""
+        return await self._context.read()
 
     async def write(self, message: Any) -> None:
         """Sends a message."""
@@ -165,22 +205,6 @@ class _Context:
             f"there is no service {service[:256]!r}; server reflection lists what is there",
             metadata={"component": service},
         )
-
-
-def _answered(function: Any) -> Callable[[IncomingCall, bytes, _Context], Awaitable[Any]]:
-    async def answer(call: IncomingCall, asked: bytes, context: _Context) -> Any:
-        call.request = _decoded(asked, call)
-        try:
-            reply = await function(call.request, context)
-        except NotImplementedError:
-            # The package's own answer to a method that it has only the name of.
-            raise NotFoundError(
-                Reason.ERROR_REASON_METHOD_NOT_FOUND, f"this server does not know {call.method.name!r}; it knows Check and Watch"
-            ) from None
-        call.messages_sent += reply is not None
-        return reply
-
-    return answer
 
 
 def _answered_by(function: Any) -> Callable[[IncomingCall, AsyncIterator[bytes], _Context], Awaitable[Any]]:

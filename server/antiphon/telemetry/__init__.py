@@ -1,1 +1,1 @@
-"""Logs and metrics of the server. Nothing here decides anything, and nothing here blocks the event loop."""
+"""Logs, metrics and spans of the server, and the one redactor. Nothing here decides anything, and nothing here blocks the event loop."""

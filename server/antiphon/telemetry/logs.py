@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Logger = structlog.typing.FilteringBoundLogger
 
 
+# How much of a text of a caller's invention a line holds.
+_LOGGED_CHARACTERS = 256
 # What this server makes itself, anew for each line: looking for secrets in it would cost as much as the rest of the line.
 _OUR_OWN = frozenset({"timestamp", "level", "logger", "call_id", "completion_id", "trace_id", "span_id"})
 
@@ -93,6 +95,11 @@ def _redacting(redactor: Redactor) -> structlog.typing.Processor:
 def logger(name: str) -> Logger:
     """Returns the logger of a part of the server, named in each of its lines."""
     return structlog.get_logger().bind(logger=name)
+
+
+def loggable(text: str) -> str:
+    """Returns a text of a caller's invention as a log can hold it: short, in ASCII, without anything that a terminal obeys."""
+    return text[:_LOGGED_CHARACTERS].encode("unicode_escape").decode()[:_LOGGED_CHARACTERS]
 
 
 class _LineLogger:

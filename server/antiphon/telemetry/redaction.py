@@ -24,22 +24,25 @@ _AS_WORD_CHARACTERS = 4
 _CUT_CHARACTERS = 16
 _HEAD_CHARACTERS = 12
 _REST = r"[A-Za-z0-9_.~+/=%-]*"
+# Four times escaped.
+_BACKSLASHES = r"\\{1,16}"
 _SCHEMES = ("bearer ", "basic ", "token ", "apikey ")
 
-# What looks like a credential wherever it comes from. What a group named after its beginning matches stays.
+# What looks like a credential wherever it comes from. What a group named after its beginning matches stays. What may come before the end of one is counted:
+# a text of nothing but beginnings must not cost the square of its length.
 _PATTERNS = (
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----END).)*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
     # A word after it that is no credential stays, as in `Bearer authentication`.
-    r"(?P<scheme>\b(?i:bearer|basic)\s+)(?=\S*\d|\S{20})[A-Za-z0-9._~+/=*-]{4,}",
+    r"(?P<scheme>\b(?i:bearer|basic)\s+)(?=\S{0,64}?\d|\S{20})[A-Za-z0-9._~+/=*-]{4,}",
     r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_*.-]{4,}",
-    r"\bkey-(?=\S*\d)[A-Za-z0-9_*.-]{6,}",
+    r"\bkey-(?=\S{0,64}?\d)[A-Za-z0-9_*.-]{6,}",
     r"\bant_[A-Za-z0-9]+_[A-Za-z0-9_-]{4,}",
     r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}",
     r"\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)?",
     r"\bAIza[A-Za-z0-9_-]{30,}",
     r"\b(?:gh[pousr]|github_pat|hf|xox[abprs])[-_][A-Za-z0-9_-]{10,}",
     r"(?P<host>://)[^/?#@\s\"'<>]+@",
-    r"(?P<query>[?&;](?i:[a-z0-9_.-]*(?:key|token|secret|signature|sig|password|passwd|pwd|credential|auth|code)[a-z0-9_.-]*)=)[^&;#\s\"'<>]+",
+    r"(?P<query>[?&;](?i:[a-z0-9_.-]{0,64}?(?:key|token|secret|signature|sig|password|passwd|pwd|credential|auth|code)[a-z0-9_.-]{0,64})=)[^&;#\s\"'<>]+",
 )
 # One of these is in all that the patterns match. They are plain text, of which the search for a first character is made once for all: a choice of
 # characters at the beginning of one would make it ten times slower.
@@ -180,19 +183,19 @@ def _spelt(character: str) -> str:
     percent = "".join(f"%(?:25)*(?i:{byte:02x})" for byte in character.encode("utf-8", "surrogatepass"))
     forms = [re.escape(character), percent]
     # Escaped again, a backslash becomes two.
-    escaped = re.escape(json.dumps(character)[1:-1]).replace("\\" * 2, r"\\+")
+    escaped = re.escape(json.dumps(character)[1:-1]).replace("\\" * 2, _BACKSLASHES)
     forms += [
         f"(?i:{escaped})",
-        rf"\\+(?i:x{ord(character):02x}|u{ord(character):04x})",
+        rf"{_BACKSLASHES}(?i:x{ord(character):02x}|u{ord(character):04x})",
         re.escape(html.escape(character)),
     ]
     forms.append(rf"&#(?:{ord(character)}|(?i:x{ord(character):x}));")
     if character == "'":
-        forms.append(r"\\+'")
+        forms.append(rf"{_BACKSLASHES}'")
     if character == " ":
         forms.append(r"\+")
     if character == "\\":
-        forms.insert(0, r"\\+")
+        forms.insert(0, _BACKSLASHES)
     return f"(?:{'|'.join(dict.fromkeys(forms))})"
 
 

@@ -23,6 +23,7 @@ class Loaded:
         providers: The configured providers' names.
         default_model: What the alias `default` stands for; None where there is none.
         encrypted: Whether the ports speak TLS.
+        asks: Whether callers need a key or a certificate.
     """
 
     text: str = field(repr=False)
@@ -32,12 +33,22 @@ class Loaded:
     providers: tuple[str, ...]
     default_model: str | None
     encrypted: bool = False
+    asks: bool = False
 
     @classmethod
     def of(cls, config: Config, text: str) -> Self:
         """Takes from a configuration what the supervisor needs."""
         default = config.aliases.get("default")
-        return cls(text, config.server, config.log, config.embedded_model, tuple(config.providers), default, config.tls.enabled)
+        return cls(
+            text,
+            config.server,
+            config.log,
+            config.embedded_model,
+            tuple(config.providers),
+            default,
+            config.tls.enabled,
+            config.auth.identifies,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Writes it for the channel."""
@@ -49,6 +60,7 @@ class Loaded:
             "providers": self.providers,
             "default_model": self.default_model,
             "encrypted": self.encrypted,
+            "asks": self.asks,
         }
 
     @classmethod
@@ -62,4 +74,5 @@ class Loaded:
             tuple(value["providers"]),
             value["default_model"],
             value["encrypted"],
+            value["asks"],
         )

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from antiphon.config import configured_workers
 from antiphon.embedded.engine import engine_of
 from antiphon.telemetry.logs import logger
-from antiphon.workers.back_off import BackOff
 from antiphon.workers.embedded_model import ENSURE_RUNNING, PHASE, PING, answer_for
+from antiphon.workers.heartbeat import hanging
 from antiphon.workers.loaded import Loaded
-from antiphon.workers.metrics_of_all import OTHERS, OWN
+from antiphon.workers.metrics_of_all import OTHERS
+from antiphon.workers.posts import Generation, Post, metrics_beside
 from antiphon.workers.reserved_ports import ReservedPorts
 from antiphon.workers.spare import Spare
-from antiphon.workers.worker_process import IMPORTED, WorkerError, WorkerProcess
+from antiphon.workers.worker_process import DRAIN, HURRY, IMPORTED, LOAD, SERVE, WorkerError, WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 # Beyond the grace: for the calls that were cancelled at its end, and for a busy machine.
 _ENDING_S = 5.0
-# A scrape waits no longer for a worker that hangs.
-_SCRAPE_S = 1.0
 
 
 class ConfigurationRefusedError(Exception):
@@ -45,8 +43,8 @@ class ConfigurationRefusedError(Exception):
         super().__init__("; ".join(self.problems))
 
 
-class Surface(Protocol):
-    """What of the supervisor a person meets."""
+class Terminal(Protocol):
+    """Where a person meets the supervisor: what they read, and what they are told at once."""
 
     def log_as(self, section: LogSection) -> None:
         """Has the log written as configured."""
@@ -61,52 +59,20 @@ class Surface(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """A configuration in force, and the engine that its workers share."""
-
-    loaded: Loaded
-    engine: EmbeddedModelEngine
-
-
-@dataclass(eq=False, slots=True)
-class Post:
-    """One worker's place. Its number outlives the processes that fill it.
-
-    Attributes:
-        number: The worker's number, from 0 on.
-        generation: What its process serves, and the next one would.
-        process: The process that fills it; None while there is none.
-        given_up: Whether nothing fills it any more.
-        filling: Held by whoever puts a process there.
-        restarts: How often a process was started because one had died.
-        scrape_failures: How often its metrics were not to be had.
-    """
-
-    number: int
-    generation: Generation
-    process: WorkerProcess | None = None
-    given_up: bool = False
-    filling: asyncio.Lock = field(default_factory=asyncio.Lock)
-    back_off: BackOff = field(default_factory=BackOff)
-    restarts: int = 0
-    scrape_failures: int = 0
-
-
 class Supervisor:
     """One server of several workers."""
 
-    def __init__(self, file: Path | None, workers: int | None, surface: Surface) -> None:
+    def __init__(self, file: Path | None, workers: int | None, terminal: Terminal) -> None:
         """Takes what to serve; nothing is started yet.
 
         Args:
             file: The configuration's file, as `config.load` takes it.
             workers: How many workers there are, whatever the configuration says; None: as many as it says.
-            surface: What a person meets.
+            terminal: Where whoever started it meets it.
         """
         self._file = file
         self._workers = workers
-        self._surface = surface
+        self._terminal = terminal
         self._stop, self._hurry, self._roll_wanted = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._processes: set[WorkerProcess] = set()
         self._generations: dict[WorkerProcess, Generation] = {}
@@ -153,13 +119,13 @@ class Supervisor:
         # As many as there will most likely be, so that all import at the same time.
         first, *others = await asyncio.gather(*(self._spawned() for _ in range(self._workers or configured_workers(self._file))))
         loaded = await self._loaded(first)
-        self._surface.log_as(loaded.log)
-        self._surface.check_ports(loaded.server)
+        self._terminal.log_as(loaded.log)
+        self._terminal.check_ports(loaded.server)
         self._ports = ReservedPorts.of(loaded.server.host, loaded.server.grpc_port, loaded.server.http_port)
         generation = self._generation_of(loaded, None)
         self._posts = [Post(number, generation) for number in range(self._count(loaded))]
         await asyncio.gather(*(self._fill(post, generation, process) for post, process in zip(self._posts, (first, *others), strict=True)))
-        self._surface.serving(loaded, self._ports)
+        self._terminal.serving(loaded, self._ports)
         async with asyncio.TaskGroup() as tasks:
             for post in self._posts:
                 tasks.create_task(self._keep(post))
@@ -186,7 +152,7 @@ class Supervisor:
             ConfigurationRefusedError: It cannot be used; the worker is ended.
             WorkerError: The worker does not answer; it is ended.
         """
-        answer = await self._asked(process, "load", {"file": None if self._file is None else str(self._file)})
+        answer = await self._asked(process, LOAD, {"file": None if self._file is None else str(self._file)})
         if "problems" in answer:
             await process.end()
             raise ConfigurationRefusedError(answer["problems"])
@@ -216,7 +182,7 @@ class Supervisor:
             "http_port": self._ports.http_port,
             "phase": generation.engine.phase.value,
         }
-        answer = await self._asked(process, "serve", told)
+        answer = await self._asked(process, SERVE, told)
         if refused := answer.get("refused"):
             await process.end()
             raise WorkerError(refused)
@@ -238,10 +204,22 @@ class Supervisor:
         while not post.given_up:
             process = post.process
             if process is not None:
-                await asyncio.wait((process.ended,))
+                await self._ended(post, process)
             async with post.filling:
                 if post.process is process and not post.given_up:
                     await self._refill(post)
+
+    async def _ended(self, post: Post, process: WorkerProcess) -> None:
+        """Waits until a worker has ended, and ends it when it hangs."""
+        watching = asyncio.create_task(hanging(process), name="worker-heartbeat")
+        try:
+            await asyncio.wait((process.ended, watching), return_when=asyncio.FIRST_COMPLETED)
+            if watching.done() and watching.result() and process.is_running:
+                self._log.error("worker hangs and is killed", worker=post.number, pid=process.pid)
+                await process.end()
+            await asyncio.wait((process.ended,))
+        finally:
+            watching.cancel()
 
     async def _refill(self, post: Post) -> None:
         process, post.process = post.process, None
@@ -277,7 +255,7 @@ class Supervisor:
         # Not the spare, which has imported what was installed when it started.
         fresh: WorkerProcess | None = await self._spawned()
         loaded = await self._loaded(fresh)
-        self._surface.log_as(loaded.log)
+        self._terminal.log_as(loaded.log)
         generation = self._generation_of(loaded, self._posts[0].generation)
         self._tell_what_stays(loaded.server, self._posts[0].generation.loaded.server)
         count = self._count(loaded)
@@ -301,7 +279,7 @@ class Supervisor:
         self._log.info("workers replaced", workers=count)
 
     async def _retire(self, process: WorkerProcess, grace_s: float) -> None:
-        process.tell("drain")
+        process.tell(DRAIN)
         await process.end(grace_s + _ENDING_S)
 
     async def _give_up(self, posts: list[Post]) -> None:
@@ -329,7 +307,7 @@ class Supervisor:
         hurrying = asyncio.create_task(self._hurry_all())
         serving = [process for process in processes if process.serves]
         for process in serving:
-            process.tell("drain")
+            process.tell(DRAIN)
         await asyncio.gather(*(process.end(grace_s + _ENDING_S if process in serving else 0.0) for process in processes))
         hurrying.cancel()
         for engine in self._engines:
@@ -341,7 +319,7 @@ class Supervisor:
     async def _hurry_all(self) -> None:
         await self._hurry.wait()
         for process in self._processes:
-            process.tell("hurry")
+            process.tell(HURRY)
 
     # --- what workers ask -------------------------------------------------------------------------------------------------------------------
 
@@ -353,31 +331,10 @@ class Supervisor:
         if name in {ENSURE_RUNNING, PING}:
             return await answer_for(self._generations[process].engine, name)
         if name == OTHERS:
-            return await self._metrics_beside(process)
+            return await metrics_beside(self._posts, process)
         raise WorkerError(f"nobody here knows {name!r}")
 
     def _phase_changed(self, engine: EmbeddedModelEngine, phase: EnginePhase) -> None:
         for process, generation in self._generations.items():
             if generation.engine is engine:
                 process.tell(PHASE, phase.value)
-
-    async def _metrics_beside(self, asking: WorkerProcess) -> dict[str, Any]:
-        asked = [(post, post.process) for post in self._posts if post.process is not None and post.process is not asking]
-        texts = await asyncio.gather(*(self._metrics_of(post, process) for post, process in asked))
-        workers = [
-            {
-                "worker": post.number,
-                "up": post.process is not None and post.process.serves,
-                "restarts": post.restarts,
-                "scrape_failures": post.scrape_failures,
-            }
-            for post in self._posts
-        ]
-        return {"texts": {post.number: text for (post, _), text in zip(asked, texts, strict=True) if text is not None}, "workers": workers}
-
-    async def _metrics_of(self, post: Post, process: WorkerProcess) -> str | None:
-        try:
-            return await process.ask(OWN, timeout_s=_SCRAPE_S)
-        except WorkerError:
-            post.scrape_failures += 1
-            return None

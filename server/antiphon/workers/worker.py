@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from antiphon.app import Application, Surroundings
+from antiphon.app import Application, SharedParts
 from antiphon.config import Config, ConfigError, from_text, load_with_text
 from antiphon.plugins import load_provider_types
 from antiphon.ports.embedded_model import EnginePhase
@@ -20,14 +20,12 @@ from antiphon.workers.embedded_model import PHASE, SharedEmbeddedModel
 from antiphon.workers.loaded import Loaded
 from antiphon.workers.metrics_of_all import OWN, MetricsOfAll
 from antiphon.workers.startup import keep_what_is_there, new_loop
-from antiphon.workers.worker_process import IMPORTED
+from antiphon.workers.worker_process import DRAIN, HURRY, IMPORTED, LOAD, SERVE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from antiphon.plugins import ProviderType
-
-LOAD, SERVE, DRAIN, HURRY = "load", "serve", "drain", "hurry"
 
 
 def main(descriptor: int) -> int:
@@ -110,14 +108,15 @@ class Worker:
         config = config.model_copy(update={"server": config.server.model_copy(update=ports)})
         writer = self._writer = LogWriter()
         traced = config.telemetry.traces != "off"
-        configure_logs(config.log, writer, Redactor(secrets_of(config)), traced=traced, worker=told["worker"])
+        redactor = Redactor(secrets_of(config))
+        configure_logs(config.log, writer, redactor, traced=traced, worker=told["worker"])
         self._drain_grace_s = config.server.drain_grace_s
-        application = self._built(config, told)
-        application.metrics.tell_dropped_lines(lambda: writer.dropped)
         try:
+            application = self._built(config, told)
+            application.metrics.tell_dropped_lines(lambda: writer.dropped)
             await application.start()
-        except OSError as error:
-            return {"refused": f"cannot listen: {error}"}
+        except Exception as error:  # noqa: BLE001  # the supervisor, which knows no secret by name, writes it into its log
+            return {"refused": redactor.text(f"cannot listen: {error}" if isinstance(error, OSError) else repr(error))}
         self._application = application
         keep_what_is_there()
         return {}
@@ -125,4 +124,4 @@ class Worker:
     def _built(self, config: Config, told: dict[str, Any]) -> Application:
         channel, worker = self._channel, told["worker"]
         self._engine = SharedEmbeddedModel(config.embedded_model, channel, EnginePhase(told["phase"]))
-        return Application(config, self._kinds, Surroundings(self._engine, lambda own: MetricsOfAll(worker, own, channel)))
+        return Application(config, self._kinds, SharedParts(self._engine, lambda own: MetricsOfAll(worker, own, channel)))

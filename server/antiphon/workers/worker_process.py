@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     Heard = Callable[["WorkerProcess", str, Any], Awaitable[Any]]
 
-# What a worker tells once it has imported everything.
+# What a worker tells once it has imported everything, and what it is asked and told.
 IMPORTED = "imported"
+LOAD, SERVE, DRAIN, HURRY = "load", "serve", "drain", "hurry"
 _MODULE = "antiphon.workers"
 # Imports and the start of the ports; on a machine that has next to no time for it.
 _ANSWER_TIMEOUT_S = 60.0

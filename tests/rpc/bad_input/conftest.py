@@ -11,7 +11,7 @@ import pytest_asyncio
 from tests.rpc.bad_input.ports import PORTS, OnePort
 from tests.rpc.bad_input.specs import LIMIT_BYTES
 from tests.support.leaks import start_loop_threads
-from tests.support.scripted import ALL_CAPABILITIES, ScriptedModel, scripted_kinds
+from tests.support.scripted import ALL_CAPABILITIES, SCRIPTED, ScriptedModel, scripted_kinds
 from tests.support.serving import ServerUnderTest, serving
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ async def grpc_server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedM
     """What only gRPC has is asked here."""
     await start_loop_threads()
     settings = {
-        "providers": {"scripted": {"type": "scripted"}},
-        "aliases": {"default": "scripted/alpha"},
+        **SCRIPTED,
         "server": {"max_request_bytes": LIMIT_BYTES},
     }
     async with serving(tmp_path_factory.mktemp("bad_input"), settings, scripted_kinds(model)) as running:

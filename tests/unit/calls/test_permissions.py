@@ -10,7 +10,7 @@ from antiphon.api.core.v1.permission_pb2 import Permission
 from antiphon.calls.in_flight import InFlight
 from antiphon.calls.interceptors import Steps
 from antiphon.calls.methods import ContractMethods, permission_of
-from antiphon.calls.slow_readers import SlowReaders
+from antiphon.calls.slow_clients import SlowClients
 
 
 def test_a_declared_permission_is_read() -> None:
@@ -25,7 +25,7 @@ def test_a_method_without_one_is_not_mounted() -> None:
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(_empty())
     pool.Add(file)
-    methods = ContractMethods(Steps([], []), InFlight(), SlowReaders(30))
+    methods = ContractMethods(Steps([], []), InFlight(), SlowClients(30))
     with pytest.raises(ValueError, match=r"bare\.Bare\.Do declares no permission"):
         methods.mount(pool.FindServiceByName("bare.Bare"), object())
 

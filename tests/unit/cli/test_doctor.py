@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
 from typer.testing import CliRunner
 
 from antiphon.api.health.v1.health_service_pb2 import CheckHealthResponse, ComponentHealth, HealthReport, HealthStatus
@@ -185,3 +186,36 @@ def test_little_memory_is_noted_where_the_embedded_model_is_used(
     finding = examine()[1]["memory"]
     assert ("note", "100 MB free") == (finding["verdict"], finding["told"])
     assert 1 == len(server.calls)
+
+
+@pytest.mark.parametrize(("processors", "verdict"), [(2, "note"), (4, "works")])
+def test_more_workers_than_processors_are_noted(
+    server: FakeServer, configuration: Configuration, monkeypatch: pytest.MonkeyPatch, processors: int, verdict: str
+) -> None:
+    monkeypatch.setattr(machine_checks, "_processors", lambda: processors)
+    configuration.write_text("server: {grpc_port: 0, http_port: 0, workers: 4}\n" + REMOTE)
+    finding = examine()[1]["workers"]
+    assert (verdict, f"4, on {processors} processors") == (finding["verdict"], finding["told"].removesuffix(", which they share"))
+    assert 1 == len(server.calls)
+
+
+def test_the_configured_server_is_asked_where_no_other_is_named(
+    server: FakeServer, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTIPHON_TARGET")
+    port = server.target.rpartition(":")[2]
+    configuration.write_text(f"server: {{host: 0.0.0.0, grpc_port: {port}, http_port: 0}}\nauth: {{serve_anyone: true}}\n{REMOTE}")
+    assert ("works", f"127.0.0.1:{port} takes calls") == ((found := examine()[1]["server"])["verdict"], found["told"])
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "verdict"),
+    [
+        (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_MISSING", "note"),
+        (grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", "note"),
+        (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID", "broken"),
+    ],
+)
+def test_a_server_that_tells_operators_alone_is_not_broken(server: FakeServer, code: grpc.StatusCode, reason: str, verdict: str) -> None:
+    server.will("CheckHealth", Failure(code, "no", [ErrorInfo(reason=reason, domain="antiphon.api")]))
+    assert verdict == examine()[1]["server"]["verdict"]

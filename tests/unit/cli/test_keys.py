@@ -77,3 +77,14 @@ def test_what_the_configuration_would_not_take_makes_no_key(option: str, value: 
     exit_code, said, problems = create(*(part for name, one in given.items() for part in (f"--{name}", one)))
     assert (2, "") == (exit_code, said)
     assert re.search(rf"--{option} '{value}' cannot be used", problems)
+
+
+def test_a_time_that_is_past_makes_no_key() -> None:
+    exit_code, said, problems = create(*ANN, "--expires", "2020-01-01")
+    assert (2, "", True) == (exit_code, said, "'2020-01-01' is past" in problems)
+
+
+def test_a_role_that_is_not_built_in_is_noted_beside_the_key() -> None:
+    exit_code, said, problems = create(*ANN, "--role", "catalog", "--json")
+    assert (0, "catalog") == (exit_code, json.loads(said)["entry"]["role"])
+    assert "auth.roles of the server must have it" in problems

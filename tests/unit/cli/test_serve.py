@@ -93,6 +93,26 @@ def test_an_address_with_colons_is_greeted_with_brackets() -> None:
     assert lines[-1].endswith("antiphon chat --target [::1]:7001")
 
 
+@pytest.mark.parametrize(
+    ("host", "port", "encrypted", "typed"),
+    [
+        ("127.0.0.1", 50051, False, "antiphon chat"),
+        ("0.0.0.0", 50051, False, "antiphon chat"),  # noqa: S104  # nothing listens
+        ("0.0.0.0", 7001, False, "antiphon chat --target 127.0.0.1:7001"),  # noqa: S104  # nothing listens
+        ("::", 7001, False, "antiphon chat --target [::1]:7001"),
+        ("192.0.2.1", 50051, False, "antiphon chat --target http://192.0.2.1:50051"),
+        ("192.0.2.1", 50051, True, "antiphon chat --target https://192.0.2.1:50051"),
+    ],
+)
+def test_what_the_greeting_says_to_type_reaches_the_server(host: str, port: int, typed: str, *, encrypted: bool) -> None:
+    text = Greeting(host, port, 7002, ("local",), None, encrypted).text()
+    assert text.splitlines()[-1].endswith(typed)
+
+
+def test_a_server_that_asks_who_calls_says_where_the_key_comes_from() -> None:
+    assert "ANTIPHON_API_KEY" in Greeting("127.0.0.1", 7001, 7002, ("local",), None, asks=True).text().splitlines()[-1]
+
+
 async def test_one_process_says_what_a_hangup_needs(tmp_path: Path) -> None:
     with real_server(tmp_path) as server:
         os.kill(server.pid, signal.SIGHUP)

@@ -181,6 +181,10 @@ def test_tls_with_a_certificate_of_ones_own(certificate: tuple[Path, Path]) -> N
     credentials = grpc.ssl_server_credentials([pair], root_certificates=pair[1], require_client_auth=True)
     tls = Tls(root_certificates=chain, certificate_chain=chain, private_key=key, server_name="antiphon.test")
     with FakeServer(credentials=credentials) as server:
+        # Files are named by paths or by texts.
+        named = Tls(root_certificates=str(chain), certificate_chain=str(chain), private_key=str(key), server_name="antiphon.test")
+        with Client(server.target, tls=named) as client:
+            assert "Hello there" == client.completions.create(model="m", messages="Hi").text
         with Client(server.target, tls=tls) as client:
             assert "Hello there" == client.completions.create(model="m", messages="Hi").text
         with Client(server.target, tls=True, retries=0) as stranger, pytest.raises(UnavailableError):

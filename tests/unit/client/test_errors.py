@@ -178,6 +178,7 @@ HANDSHAKE = f"{NOBODY}UNKNOWN: ipv4:127.0.0.1:1: Tls handshake failed (TSI_PROTO
             TlsError,
             "another name",
         ),
+        (f"{NOBODY}UNKNOWN: ipv4:127.0.0.1:1: Cannot check peer: missing selected ALPN property.", TlsError, "gRPC port"),
         (f"{NOBODY}UNAVAILABLE: ipv4:127.0.0.1:1: Socket closed", ServerUnreachableError, "https://"),
         (f"{NOBODY}UNKNOWN: ipv4:127.0.0.1:1: Failed to connect to remote host: Connection refused", ServerUnreachableError, NOBODY),
     ],

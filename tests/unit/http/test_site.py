@@ -132,6 +132,26 @@ async def test_pages_are_shown_to_whom_the_configuration_says(
     assert ((200, "") if public else expected) == (status, reason)
 
 
+@pytest.mark.parametrize(
+    ("role", "components"), [(None, []), ("nobody", []), ("user", []), ("monitor", ["provider/acme"])], ids=lambda one: one and str(one)
+)
+async def test_public_health_has_its_components_for_those_who_may_read_them(
+    monitor: HealthMonitor, monkeypatch: pytest.MonkeyPatch, role: str | None, components: list[str]
+) -> None:
+    looks: list[None] = []
+    report = monitor.report
+    monkeypatch.setattr(monitor, "report", lambda: looks.append(None) or report())
+    server = HttpServer(site(monitor, Metrics(), ASKING), "127.0.0.1", 0)
+    await server.start()
+    headers = {} if role is None else {"authorization": f"Bearer {KEYS.get(role, 'nonsense')}"}
+    status, media_type, text = await get(f"http://127.0.0.1:{server.port}/health", headers=headers)
+    await server.close()
+    shown = json.loads(text)
+    assert (200, "application/json", "HEALTH_STATUS_SERVING") == (status, media_type, shown["status"])
+    assert components == [one["name"] for one in shown.get("components", [])]
+    assert len(components) == len(looks), "components were looked at for somebody who is not told"
+
+
 async def test_a_fault_of_ours_is_told_without_what_it_was(url: str, monitor: HealthMonitor, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken_report() -> None:
         raise RuntimeError("secret")

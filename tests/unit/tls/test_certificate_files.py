@@ -78,6 +78,7 @@ FAULTS: dict[str, tuple[Callable[[TlsSection], object], str, str]] = {
     "an empty key": (lambda s: files(s)[1].write_bytes(b""), "private_key", "no PEM pair"),
     "a key with a password": (with_password, "private_key", "must have no password"),
     "another certificate's key": (of_another, "private_key", "is not the key of"),
+    "an empty authority": (lambda s: files(s)[2].write_bytes(b""), "client_ca", "no PEM certificate"),
     "an authority that is none": (lambda s: files(s)[2].write_bytes(b"\xff"), "client_ca", "no PEM certificate"),
     "a huge file": (lambda s: files(s)[1].write_bytes(bytes(2**20 + 1)), "private_key", "larger than 1 MiB"),
 }

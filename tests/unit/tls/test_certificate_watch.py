@@ -48,6 +48,25 @@ async def test_a_new_certificate_is_told_and_ends_the_warning(tmp_path: Path, lo
     ]
 
 
+async def test_an_authority_that_is_empty_for_a_moment_ends_no_watch(tmp_path: Path, log_entries: list[Any]) -> None:
+    authority = Authority(tmp_path)
+    chain, key = authority.issue("server")
+    watch = CertificateWatch(TlsSection(certificate=chain, private_key=key, client_ca=authority.roots, reload_interval_s=LOOK_S))
+    await watch.start()
+    old = watch.current
+    roots = authority.roots.read_bytes()
+    authority.roots.write_bytes(b"")
+    async with asyncio.timeout(10):
+        while not log_entries:
+            await asyncio.sleep(LOOK_S)
+    assert old is watch.current
+    authority.roots.write_bytes(roots)
+    async with asyncio.timeout(10):
+        while watch.current is old:
+            await asyncio.sleep(LOOK_S)
+    await watch.close()
+
+
 async def test_a_file_that_is_linked_anew_is_seen(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):

@@ -49,9 +49,9 @@ class Tls:
         server_name: The name to expect in the server's certificate, where it is not the target's.
     """
 
-    root_certificates: Path | None = None
-    certificate_chain: Path | None = None
-    private_key: Path | None = None
+    root_certificates: Path | str | None = None
+    certificate_chain: Path | str | None = None
+    private_key: Path | str | None = None
     server_name: str | None = None
 
 
@@ -80,7 +80,7 @@ class Connection:
         if self.tls is None:
             return None
         files = (self.tls.root_certificates, self.tls.private_key, self.tls.certificate_chain)
-        return grpc.ssl_channel_credentials(*(None if path is None else path.read_bytes() for path in files))
+        return grpc.ssl_channel_credentials(*(None if path is None else Path(path).read_bytes() for path in files))
 
 
 def connection_to(
@@ -111,7 +111,7 @@ def connection_to(
     key = api_key if api_key is not None else os.environ.get(API_KEY_VARIABLE, "")
     if key and settled is None and not local and not allow_insecure_credentials:
         raise ValueError(
-            f"the API key would go to {address!r} in plaintext; use TLS, or say allow_insecure_credentials=True if the network is trusted"
+            f"the API key would go to {address!r} in plaintext; use TLS, or in code, where the network is trusted, allow_insecure_credentials=True"
         )
     headers = {CLIENT_HEADER: f"python/{client_version()}", **dict(checks.metadata(metadata))}
     if key:

@@ -48,6 +48,7 @@ _TLS_FAULTS = {
     "ANTIPHON_ROOT_CERTIFICATES, says whom to trust",
     "Hostname Verification Check failed": "the server's certificate is for another name; `Tls.server_name` says which to expect",
     "handshake failed": "no TLS connection came about",
+    "missing selected ALPN property": "what answers there speaks TLS and no gRPC; the target is the server's gRPC port, which is 50051 by default",
 }
 _CLOSED = "Socket closed"
 CLOSED_AT_ONCE = "the server closed the connection before anything was sent"

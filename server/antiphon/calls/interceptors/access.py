@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from antiphon.calls.methods import plain
 from antiphon.calls.outcome import WENT_WELL, outcome_of
 from antiphon.ports.call import LOCAL_OWNER
-from antiphon.telemetry.logs import logger
+from antiphon.telemetry.logs import loggable, logger
 
 if TYPE_CHECKING:
     from antiphon.calls.call import Handler, IncomingCall, Send
@@ -78,6 +77,6 @@ def _line(call: IncomingCall, outcome: Outcome, duration_s: float) -> dict[str, 
             line["credential"] = caller.credential
     request_id = call.metadata.get(REQUEST_ID)
     if request_id is not None:
-        line["request_id"] = plain(request_id)
+        line["request_id"] = loggable(request_id)
     line.update(call.facts)
     return line

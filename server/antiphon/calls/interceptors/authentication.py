@@ -21,7 +21,7 @@ class Authentication:
         self._callers = callers
 
     async def __call__(self, call: IncomingCall, send: Send, rest: Handler) -> None:
-        """Notes the caller in the call's context.
+        """Notes the caller.
 
         Raises:
             AuthenticationError: Nobody knows who calls.

@@ -20,7 +20,7 @@ class Deadline:
         self._margin_s = margin_s
 
     async def __call__(self, call: IncomingCall, send: Send, rest: Handler) -> None:
-        """Sets the call's context.
+        """Notes by when the call must be done.
 
         Raises:
             DeadlineError: The deadline is past, or as good as past (DEADLINE_ALREADY_PAST).

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from antiphon.calls.slow_readers import Reader, SlowReaders
+from antiphon.calls.slow_clients import SlowClient, SlowClients
 from antiphon.errors import Reason, SlowReaderError
 
 TIMEOUT_S = 0.08
@@ -15,10 +15,10 @@ TIMEOUT_S = 0.08
 class Stream:
     """One stream: writes messages to a reader who may stay away."""
 
-    def __init__(self, readers: SlowReaders) -> None:
+    def __init__(self, readers: SlowClients) -> None:
         self._readers = readers
         self.taking = asyncio.Event()
-        self.reader: Reader | None = None
+        self.reader: SlowClient | None = None
         self.taken = 0
 
     async def serve(self, messages: int, *, provider_s: float = 0) -> None:
@@ -29,18 +29,18 @@ class Stream:
 
     async def _send(self, message: str) -> None:
         assert self.reader is not None
-        self.reader.waiting = message
+        self.reader.awaited_for = message
         try:
             await self.taking.wait()
         except asyncio.CancelledError:
             self.reader.raise_if_evicted()
             raise
-        self.reader.waiting = None
+        self.reader.awaited_for = None
         self.taken += 1
 
 
 async def test_a_reader_who_stays_away_is_told_and_the_stream_ends() -> None:
-    readers = SlowReaders(TIMEOUT_S)
+    readers = SlowClients(TIMEOUT_S)
     stream = Stream(readers)
     begun_s = asyncio.get_running_loop().time()
     with pytest.raises(SlowReaderError) as caught:
@@ -51,7 +51,7 @@ async def test_a_reader_who_stays_away_is_told_and_the_stream_ends() -> None:
 
 
 async def test_a_slow_provider_is_not_the_readers_fault() -> None:
-    readers = SlowReaders(TIMEOUT_S)
+    readers = SlowClients(TIMEOUT_S)
     stream = Stream(readers)
     stream.taking.set()
     await stream.serve(2, provider_s=TIMEOUT_S * 3)
@@ -59,7 +59,7 @@ async def test_a_slow_provider_is_not_the_readers_fault() -> None:
 
 
 async def test_a_reader_who_takes_one_message_in_time_begins_anew() -> None:
-    readers = SlowReaders(TIMEOUT_S * 3)
+    readers = SlowClients(TIMEOUT_S * 3)
     stream = Stream(readers)
     task = asyncio.create_task(stream.serve(5))
     for _ in range(5):
@@ -73,7 +73,7 @@ async def test_a_reader_who_takes_one_message_in_time_begins_anew() -> None:
 
 
 async def test_a_caller_who_cancels_is_cancelled_and_not_told_of_slowness() -> None:
-    readers = SlowReaders(TIMEOUT_S)
+    readers = SlowClients(TIMEOUT_S)
     task = asyncio.create_task(Stream(readers).serve(3))
     await asyncio.sleep(0)
     task.cancel()
@@ -83,7 +83,7 @@ async def test_a_caller_who_cancels_is_cancelled_and_not_told_of_slowness() -> N
 
 
 async def test_a_cancellation_beside_the_eviction_wins() -> None:
-    readers = SlowReaders(TIMEOUT_S)
+    readers = SlowClients(TIMEOUT_S)
     stream = Stream(readers)
     task = asyncio.create_task(stream.serve(3))
     await asyncio.sleep(0)
@@ -96,7 +96,7 @@ async def test_a_cancellation_beside_the_eviction_wins() -> None:
 
 
 async def test_looking_ends_with_the_last_stream_and_begins_with_the_next() -> None:
-    readers = SlowReaders(TIMEOUT_S)
+    readers = SlowClients(TIMEOUT_S)
     for _ in range(2):
         stream = Stream(readers)
         stream.taking.set()

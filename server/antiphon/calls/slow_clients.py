@@ -1,19 +1,21 @@
-"""Streams whose readers stay away are ended, so that what they hold is held for a bounded time.
+"""Calls whose clients keep them waiting are ended, so that what they hold is held for a bounded time.
 
-For a port: enter `watching()` around a streaming call, and note with what it gives which message waits for the reader:
+For a port: enter `watching()` around a streaming call, and note with what it gives which message waits for its reader:
 
     with slow_readers.watching() as reader:
         async def send(message):
-            reader.waiting = message
+            reader.awaited_for = message
             try:
                 await write(message)
             except asyncio.CancelledError:
                 reader.raise_if_evicted()
                 raise
-            reader.waiting = None
+            reader.awaited_for = None
 
 An evicted call gets `SlowReaderError` out of its `send`: the handler ends, with it the provider's connection, and the port closes the call with the error's
-status. A message pays for two attributes; the time is taken by one look a second over all streams, not by a timer each.
+status. A message pays for two attributes; the time is taken by one look a second over all calls, not by a timer each.
+
+A client that does not send its request is watched in the same way; what it is told is its port's matter, by `ended_here`.
 """
 
 from __future__ import annotations
@@ -30,19 +32,19 @@ if TYPE_CHECKING:
 _LOOK_S = 1.0
 
 
-class Reader:
-    """One stream's reader, as its port sees it.
+class SlowClient:
+    """One call's client, as its port sees it.
 
     Attributes:
-        waiting: The message that waits for the reader now, None where none does.
-        evicted: Whether the stream was ended because of it.
-        timeout_s: How long a message may wait, in seconds.
+        awaited_for: What waits for the client now, a message that it should take or a request that it should send; None where nothing does.
+        evicted: Whether the call was ended because of it.
+        timeout_s: How long that may wait, in seconds.
     """
 
-    __slots__ = ("_seen", "_since_s", "_task", "evicted", "timeout_s", "waiting")
+    __slots__ = ("_seen", "_since_s", "_task", "awaited_for", "evicted", "timeout_s")
 
     def __init__(self, task: asyncio.Task[object], timeout_s: float) -> None:
-        self.waiting: object = None
+        self.awaited_for: object = None
         self.evicted = False
         self.timeout_s = timeout_s
         self._task = task
@@ -50,8 +52,8 @@ class Reader:
         self._since_s = 0.0
 
     def look(self, now_s: float) -> None:
-        """Notes whether the same message still waits, and ends the stream when it has for too long."""
-        waiting = self.waiting
+        """Notes whether the same thing still waits, and ends the call when it has for too long."""
+        waiting = self.awaited_for
         if waiting is None or self.evicted:
             self._seen = None
         elif waiting is not self._seen:
@@ -61,7 +63,7 @@ class Reader:
             self._task.cancel()
 
     def ended_here(self) -> bool:
-        """Says whether the stream's task was cancelled by `look` and by nobody else."""
+        """Says whether the call's task was cancelled by `look` and by nobody else."""
         return self.evicted and self._task.uncancel() == 0
 
     def raise_if_evicted(self) -> None:
@@ -79,39 +81,39 @@ class Reader:
             ) from None
 
 
-class SlowReaders:
-    """All streams in progress, looked at together."""
+class SlowClients:
+    """All calls that could be kept waiting, looked at together."""
 
     def __init__(self, timeout_s: float) -> None:
         self.timeout_s = timeout_s
         self._look_s = min(_LOOK_S, timeout_s / 4)
-        self._readers: set[Reader] = set()
+        self._clients: set[SlowClient] = set()
         self._looking = False
 
     @contextmanager
-    def watching(self) -> Generator[Reader]:
-        """Watches the reader of the stream that the current task serves."""
+    def watching(self) -> Generator[SlowClient]:
+        """Watches the client of the call that the current task serves."""
         task = asyncio.current_task()
         assert task is not None
-        reader = Reader(task, self.timeout_s)
-        self._readers.add(reader)
+        client = SlowClient(task, self.timeout_s)
+        self._clients.add(client)
         if not self._looking:
             self._looking = True
             asyncio.get_running_loop().call_later(self._look_s, self._look)
         try:
-            yield reader
+            yield client
         finally:
-            self._readers.discard(reader)
+            self._clients.discard(client)
 
     def __len__(self) -> int:
-        return len(self._readers)
+        return len(self._clients)
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         now_s = loop.time()
-        for reader in tuple(self._readers):
-            reader.look(now_s)
-        if self._readers:
+        for client in tuple(self._clients):
+            client.look(now_s)
+        if self._clients:
             loop.call_later(self._look_s, self._look)
         else:
             self._looking = False

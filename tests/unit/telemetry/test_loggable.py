@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.calls.methods import plain
+from antiphon.telemetry.logs import loggable
 
 
 @pytest.mark.parametrize(
@@ -24,10 +24,10 @@ from antiphon.calls.methods import plain
     ids=["known", "nothing", "colours", "marks beyond ASCII", "a backslash", "half a surrogate", "long", "longer once escaped"],
 )
 def test_a_name_is_shown_short_and_plain(called: str, logged: str) -> None:
-    assert logged == plain(called)
+    assert logged == loggable(called)
 
 
 @given(called=st.text(st.characters(), max_size=600))
 def test_any_name_fits_and_is_printable_ascii(called: str) -> None:
-    shown = plain(called)
+    shown = loggable(called)
     assert (True, True) == (shown.isascii() and shown.isprintable(), len(shown) <= 256)
