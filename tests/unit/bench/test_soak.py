@@ -43,7 +43,7 @@ def test_a_calm_server_passes() -> None:
         (replace(CALM, after=replace(REST, descriptors=31)), "descriptors: 26 before the load, 31 after it; at most 4 more are allowed"),
         (replace(CALM, after=replace(REST, tasks=8)), "tasks: 5 before the load, 8 after it; at most 2 more are allowed"),
         (replace(CALM, after=replace(REST, threads=19)), "threads: 10 before the load, 19 after it; at most 8 more are allowed"),
-        (replace(CALM, after=replace(REST, uss_bytes=111 * MIB)), "memory rose by 41.0 MiB; at most 40 are allowed"),
+        (replace(CALM, after=replace(REST, rss_bytes=131 * MIB)), "memory rose by 41.0 MiB; at most 40 are allowed"),
     ],
 )
 def test_what_stays_behind_is_told(outcome: Outcome, problem: str) -> None:
@@ -51,8 +51,8 @@ def test_what_stays_behind_is_told(outcome: Outcome, problem: str) -> None:
 
 
 def test_a_slow_leak_is_found_by_its_slope_after_the_warm_up() -> None:
-    leaking = [replace(REST, at_s=float(at_s), uss_bytes=70 * MIB + at_s * MIB // 180) for at_s in range(0, 600, 5)]
-    warming = [replace(REST, at_s=float(at_s), uss_bytes=70 * MIB + min(at_s, 180) * MIB // 18) for at_s in range(0, 600, 5)]
+    leaking = [replace(REST, at_s=float(at_s), rss_bytes=90 * MIB + at_s * MIB // 180) for at_s in range(0, 600, 5)]
+    warming = [replace(REST, at_s=float(at_s), rss_bytes=90 * MIB + min(at_s, 180) * MIB // 18) for at_s in range(0, 600, 5)]
     assert ["memory rises by 20.0 MiB an hour; at most 12 are allowed"] == replace(CALM, samples=leaking).problems(BOUNDS)
     assert [] == replace(CALM, samples=warming).problems(BOUNDS)
 
