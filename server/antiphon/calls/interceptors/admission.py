@@ -68,7 +68,7 @@ class Admission:
         self._overloaded = _spread(overloaded)
         self._turn = 0
         self._counters: dict[tuple[str, int], Count] = {}
-        self._refused: dict[int, int] = {}
+        self._refused: dict[Reason, int] = {}
 
     @property
     def full(self) -> bool:
@@ -146,7 +146,7 @@ class Admission:
         """Logs what a second's refusals came to: a line for each of them would cost more than the refusals."""
         refused, self._refused = self._refused, {}
         for reason, count in refused.items():
-            logger("antiphon.admission").warning("calls refused", reason=Reason.Name(reason).removeprefix("ERROR_REASON_"), count=count)
+            logger("antiphon.admission").warning("calls refused", reason=reason_name(reason), count=count)
 
 
 def _is_health(method: RpcMethod) -> bool:
